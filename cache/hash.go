@@ -1,0 +1,100 @@
+package cache
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
+	"hash"
+	"hash/crc32"
+)
+
+// Hasher computes, in one pass, the digest of a blob, its CRC32C and the
+// further checksums asked for. Every Store writes through one, so no backend
+// can forget to verify.
+type Hasher struct {
+	size   int64
+	digest hash.Hash
+	crc    hash.Hash32
+	also   []Algorithm
+	extra  []hash.Hash
+}
+
+// NewHasher computes SHA-256, CRC32C and also. An unknown algorithm is an
+// error of the caller, reported here and not at the end of the bytes.
+func NewHasher(also ...Algorithm) (*Hasher, error) {
+	h := &Hasher{digest: sha256.New(), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
+	for _, a := range also {
+		if a == SHA256 || h.has(a) {
+			continue
+		}
+		made, err := newHash(a)
+		if err != nil {
+			return nil, err
+		}
+		h.also = append(h.also, a)
+		h.extra = append(h.extra, made)
+	}
+	return h, nil
+}
+
+func (h *Hasher) has(a Algorithm) bool {
+	for _, known := range h.also {
+		if known == a {
+			return true
+		}
+	}
+	return false
+}
+
+func newHash(a Algorithm) (hash.Hash, error) {
+	switch a {
+	case SHA512:
+		return sha512.New(), nil
+	case SHA1:
+		return sha1.New(), nil
+	case MD5:
+		return md5.New(), nil
+	}
+	return nil, fmt.Errorf("checksum algorithm %q is not supported", a)
+}
+
+// Write adds p. It never fails.
+func (h *Hasher) Write(p []byte) (int, error) {
+	h.digest.Write(p)
+	h.crc.Write(p)
+	for _, e := range h.extra {
+		e.Write(p)
+	}
+	h.size += int64(len(p))
+	return len(p), nil
+}
+
+// Size returns the bytes written so far.
+func (h *Hasher) Size() int64 { return h.size }
+
+// Blob returns the description of all bytes written so far.
+func (h *Hasher) Blob() Blob {
+	b := Blob{Size: h.size, CRC32C: h.crc.Sum32()}
+	h.digest.Sum(b.Digest[:0])
+	for i, e := range h.extra {
+		b.Sums = append(b.Sums, Sum{h.also[i], e.Sum(nil)})
+	}
+	return b
+}
+
+// Check compares b with what was announced. A wanted algorithm that was not
+// computed is an error too: an unchecked checksum must never pass as checked.
+func (b Blob) Check(want ...Sum) error {
+	for _, w := range want {
+		got, ok := b.Sum(w.Algorithm)
+		if !ok {
+			return fmt.Errorf("%s was not computed: %w", w.Algorithm, ErrCorrupt)
+		}
+		if !got.Equal(w) {
+			return fmt.Errorf("want %s, got %s: %w", w, got, ErrCorrupt)
+		}
+	}
+	return nil
+}
