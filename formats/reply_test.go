@@ -177,7 +177,7 @@ func TestReplyRefusesBeforeWriting(t *testing.T) {
 		{"If-Match", http.Header{"If-Match": {`"other"`}}, Content{Bytes: []byte("abc"), ETag: `"tag"`}, ErrPrecondition},
 		{"beyond", http.Header{"Range": {"bytes=3-"}}, Content{Bytes: []byte("abc")}, ErrRange},
 		{"follow", nil, Content{Size: 3, Follow: noFollow}, broken},
-		{"not gzip", nil, Content{Bytes: []byte("plain"), Encoding: "gzip"}, kgzip.ErrHeader},
+		{"not gzip", nil, Content{Bytes: []byte("plain text, not gzip"), Encoding: "gzip"}, kgzip.ErrHeader},
 	}
 	for _, tt := range tests {
 		w := httptest.NewRecorder()
