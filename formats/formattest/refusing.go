@@ -1,0 +1,51 @@
+package formattest
+
+import (
+	"context"
+	"iter"
+
+	"larder/formats"
+)
+
+// Refusing is a Registry that refuses everything with Err. A fake that answers
+// some calls embeds it and overrides those.
+type Refusing struct{ Err error }
+
+// Document refuses.
+func (r Refusing) Document(context.Context, formats.Document) (*formats.Content, error) {
+	return nil, r.Err
+}
+
+// File refuses.
+func (r Refusing) File(context.Context, formats.File) (*formats.Content, error) { return nil, r.Err }
+
+// Package refuses.
+func (r Refusing) Package(context.Context, string) (*formats.Package, error) { return nil, r.Err }
+
+// Releases yields the refusal.
+func (r Refusing) Releases(context.Context, string) iter.Seq2[*formats.Release, error] {
+	return func(yield func(*formats.Release, error) bool) { yield(nil, r.Err) }
+}
+
+// Packages yields the refusal.
+func (r Refusing) Packages(context.Context, string) iter.Seq2[*formats.Package, error] {
+	return func(yield func(*formats.Package, error) bool) { yield(nil, r.Err) }
+}
+
+// Ours refuses.
+func (r Refusing) Ours(context.Context, []string) ([]bool, error) { return nil, r.Err }
+
+// Upload refuses.
+func (r Refusing) Upload(context.Context, formats.UploadOptions) (formats.Upload, error) {
+	return nil, r.Err
+}
+
+// Change refuses.
+func (r Refusing) Change(context.Context, formats.Change, func(formats.Tx) error) error {
+	return r.Err
+}
+
+// Forward refuses.
+func (r Refusing) Forward(context.Context, formats.Forward) (*formats.Answer, error) {
+	return nil, r.Err
+}
