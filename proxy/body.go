@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	"larder/formats"
+)
+
+// errUngated is a fault of ours: something read the body before policy was asked.
+var errUngated = errors.New("the request body was read before policy was asked")
+
+// body is a request's body: shut until policy has allowed the request, bounded,
+// and held to a least rate. It remembers its error, so that a cut upload can be
+// told from trouble of ours.
+type body struct {
+	io.ReadCloser
+	w    *writer
+	open bool
+	left int64 // bytes; below zero when the limit was passed
+	pace pace
+	err  error
+}
+
+func (b *body) wrap(src io.ReadCloser, w *writer, limit int64) {
+	b.ReadCloser, b.w, b.left = src, w, limit
+	b.pace = newPace(readRate, readSlack)
+}
+
+// Read reads a part of the body.
+func (b *body) Read(p []byte) (int, error) {
+	if !b.open {
+		return 0, errUngated
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	began := time.Now()
+	// The first read may have to send "100 Continue".
+	b.w.arm(began)
+	if at, moved := b.pace.next(began); moved {
+		_ = b.w.ctl.SetReadDeadline(at) // refused by recorders only
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.pace.took(time.Since(began), int64(n))
+	if b.left -= int64(n); b.left < 0 {
+		n, err = 0, b.w.x.edge.tooLarge()
+	}
+	if err != nil || b.w.rearm {
+		// net/http goes on to watch the connection for its end, which a
+		// deadline would look like.
+		b.pace.deadline = time.Time{}
+		_ = b.w.ctl.SetReadDeadline(time.Time{})
+	}
+	b.err = err
+	return n, err
+}
+
+// failed returns the fault that stands behind err if it is the body's: the
+// client was too slow, sent too much, sent nonsense, or went away.
+func (b *body) failed(err error) (gone bool, known error) {
+	if b.err == nil || b.err == io.EOF || !errors.Is(err, b.err) {
+		return false, nil
+	}
+	switch {
+	case errors.Is(b.err, os.ErrDeadlineExceeded):
+		return false, errSlowBody
+	case errors.Is(b.err, formats.ErrTooLarge):
+		return false, b.err
+	case errors.Is(b.err, io.ErrUnexpectedEOF), isNetwork(b.err):
+		return true, nil
+	}
+	return false, formats.Refuse(formats.ErrBadRequest, "the request body cannot be read: it is not framed as HTTP wants")
+}
+
+// abandon says that the rest of the body will not be read.
+func (b *body) abandon(h http.Header) {
+	if b.ReadCloser != nil && b.err != io.EOF {
+		h["Connection"] = []string{"close"}
+	}
+}

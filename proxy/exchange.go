@@ -1,0 +1,204 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"larder/formats"
+	"larder/policy"
+)
+
+// exchange is one request and its reply: all the edge learns on the way, in
+// one allocation.
+type exchange struct {
+	writer
+	edge  *edge
+	r     *http.Request
+	body  body
+	start time.Time
+	id    string
+	client
+	place
+	caller policy.Subject
+	req    formats.Request
+	gated  bool  // policy has been asked about the request
+	err    error // why it failed
+}
+
+// place is where a path leads.
+type place struct {
+	mount      Mount
+	format     formats.Format // of mount
+	repository string         // owner/name under /r/
+	path       []string       // below the mount
+	prefix     string         // path of the mount, with slashes at both ends
+	section    string         // first segment, when there is no mount
+	handler    http.Handler
+}
+
+func (e *edge) begin(w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{edge: e, r: r, start: time.Now(), id: e.ids.of(r.Header)}
+	x.writer.wrap(w, x)
+	if r.Body != nil && r.Body != http.NoBody {
+		x.body.wrap(r.Body, &x.writer, e.MaxBody)
+		r.Body = &x.body
+	}
+	w.Header()["X-Request-Id"] = []string{x.id}
+	if e.Metrics != nil {
+		e.Metrics.Began()
+	}
+	return x
+}
+
+// handle runs the steps of the package comment. An error means that nothing
+// was written, or that the reply must be cut.
+func (x *exchange) handle() error {
+	x.frame()
+	segments, trailing, bad := formats.SplitPath(x.r.URL)
+	peer, err := x.edge.clientOf(x.r)
+	x.client = peer
+	if err != nil {
+		return err
+	}
+	missing := x.find(segments, trailing)
+	if err := x.admit(bad, missing); err != nil {
+		return err
+	}
+	if x.handler != nil {
+		x.body.open = true
+		x.handler.ServeHTTP(&x.writer, x.r.WithContext(x.context()))
+		return nil
+	}
+	if err := x.identify(); err != nil {
+		return err
+	}
+	return x.serve(trailing)
+}
+
+// frame closes the connection behind requests whose end two readers might see
+// at different places, so that what follows is never read as a request: chunked
+// bodies (net/http hides a Content-Length beside them) and HTTP/1.0, for which
+// it drops a Transfer-Encoding unread.
+func (x *exchange) frame() {
+	if x.r.ProtoMajor == 1 && (x.r.ProtoMinor == 0 || len(x.r.TransferEncoding) > 0) {
+		x.Header()["Connection"] = []string{"close"}
+	}
+}
+
+// admit makes the checks that need no caller.
+func (x *exchange) admit(bad, missing error) error {
+	switch {
+	case x.r.URL.Host != "" || x.r.Method == http.MethodConnect:
+		return formats.Refuse(formats.ErrBadRequest, "this is no forward proxy: the request target must be a path, not a URL")
+	case bad != nil:
+		return bad
+	case missing != nil:
+		return missing
+	case x.r.ContentLength > x.edge.MaxBody:
+		return x.edge.tooLarge()
+	}
+	return nil
+}
+
+func (e *edge) tooLarge() error {
+	return formats.Refuse(formats.ErrTooLarge, fmt.Sprintf("the request body is larger than the limit of %d bytes", e.MaxBody))
+}
+
+// identify asks who it is. Probes and handlers do not come here.
+func (x *exchange) identify() error {
+	caller, err := x.edge.Identifier.Identify(x.r, x.remote)
+	if err != nil {
+		return err
+	}
+	x.caller = caller
+	return nil
+}
+
+// serve parses, asks policy and lets the format answer. The path may end in a
+// slash only at the root of a registry.
+func (x *exchange) serve(trailing bool) error {
+	if trailing && len(x.path) > 0 {
+		return formats.Refuse(formats.ErrBadRequest, "the path ends in an empty segment: leave out the final slash")
+	}
+	req, err := x.format.Parse(x.r, x.path)
+	if err != nil {
+		return err
+	}
+	x.req = req
+	registry, err := x.allow()
+	if err != nil {
+		return err
+	}
+	call := formats.Call{
+		Request: req, Registry: registry, Accounts: x.edge.Accounts, Caller: x.caller,
+		Base: x.root + x.prefix, Origin: x.edge.public,
+	}
+	if call.Origin == "" {
+		call.Origin = x.root
+	}
+	x.body.open = true
+	return x.format.Serve(&x.writer, x.r, &call)
+}
+
+// allow is the one place where policy is asked about a request.
+func (x *exchange) allow() (formats.Registry, error) {
+	ctx := x.r.Context()
+	x.gated = true
+	if x.req.Action == "" {
+		return nil, fmt.Errorf("%s operation %q has no action: %w", x.format.Name(), x.req.Op, policy.ErrDenied)
+	}
+	res, err := x.mount.Resource(ctx, x.repository, x.req)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.edge.Authorizer.Authorize(ctx, x.caller, x.req.Action, res).Err(); err != nil {
+		return nil, err
+	}
+	return x.mount.For(ctx, x.caller, x.repository), nil
+}
+
+// Visit is what the edge knows of a request before any handler does.
+type Visit struct {
+	RequestID string
+	Remote    netip.Addr // the client, past trusted proxies
+	// Origin is the root URL as the client reached it (or the public URL),
+	// without a final slash.
+	Origin string
+}
+
+type visitKey struct{}
+
+// FromContext returns the visit that a handler of Options.Handlers answers.
+func FromContext(ctx context.Context) (Visit, bool) {
+	v, ok := ctx.Value(visitKey{}).(Visit)
+	return v, ok
+}
+
+func (x *exchange) context() context.Context {
+	v := Visit{RequestID: x.id, Remote: x.remote, Origin: x.edge.public}
+	if v.Origin == "" {
+		v.Origin = x.root
+	}
+	return context.WithValue(x.r.Context(), visitKey{}, v)
+}
+
+// scopes is the value of X-OAuth-Scopes: the scopes of the caller's token.
+func (x *exchange) scopes() string { return joinScopes(x.caller.Scopes) }
+
+func joinScopes(scopes []policy.Scope) string {
+	if len(scopes) == 1 {
+		return string(scopes[0])
+	}
+	var b strings.Builder
+	for i, s := range scopes {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(s))
+	}
+	return b.String()
+}

@@ -1,0 +1,286 @@
+package proxy
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"larder/formats"
+	"larder/formats/formattest"
+	"larder/policy"
+)
+
+func TestRoutes(t *testing.T) {
+	answer := func(s string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			v, ok := FromContext(r.Context())
+			if !ok || v.RequestID == "" || v.Origin == "" || !v.Remote.IsValid() {
+				t.Errorf("%s: the visit is not whole: %+v", s, v)
+			}
+			w.Write([]byte(s))
+		})
+	}
+	w := newWorld(t, func(o *Options) {
+		o.Handlers = map[string]http.Handler{"api": answer("api"), "ui": answer("ui"), "healthz": answer("well")}
+		o.Hosts = map[string]string{"pad.example": "pad"}
+	})
+	tests := []struct {
+		target, host string
+		status       int
+		body         string // contained
+	}{
+		{"/pad/a/1", "", 200, "a/1"},
+		{"/pad/a", "", 200, "a"},
+		{"/pad/@s%2fa/1", "", 200, "@s/a/1"},
+		{"/pad/priv%61te/1", "", 200, "private/1"},
+		{"/r/acme/tools/pad/a/1", "", 200, "a/1"},
+		{"/a/1", "pad.example", 200, "a/1"},
+		{"/a/1", "PAD.example:8080", 200, "a/1"},
+		{"/healthz", "pad.example", 200, "well"},
+		{"/healthz", "", 200, "well"},
+		{"/healthz/x", "", 404, "nothing below"},
+		{"/api/v1/users/", "", 200, "api"},
+		{"/ui/", "", 200, "ui"},
+		{"/readyz", "", 404, "The registries are: pad"},
+		{"/nosuch/a", "", 404, "The registries are: pad"},
+		{"/r/acme/tools/nosuch/a", "", 404, "The registries are: pad"},
+		{"/r/acme/tools", "", 404, "/r/<owner>/<repository>/<registry>/"},
+		{"/r/a%2fb/tools/pad/x", "", 404, "/r/<owner>/<repository>/<registry>/"},
+		{"/v2/", "", 404, `"errors"`},
+		{"/v2/a/manifests/1", "", 404, `"errors"`},
+		{"/pad/", "", 404, "no such route"},
+		{"/pad", "", 404, "no such route"},
+		{"/pad/a/", "", 400, "final slash"},
+		{"/", "", 200, `{"registries":[{"name":"pad","format":"plain","url":"http://example.com/pad/"}]}`},
+	}
+	for _, tt := range tests {
+		var lines []string
+		if tt.host != "" {
+			lines = append(lines, "Host: "+tt.host)
+		}
+		resp := w.do("GET", tt.target, nil, lines...)
+		body := text(t, resp)
+		if resp.StatusCode != tt.status || !strings.Contains(body, tt.body) {
+			t.Errorf("GET %s (host %q): %d %q, want %d with %q", tt.target, tt.host, resp.StatusCode, body, tt.status, tt.body)
+		}
+		if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+			t.Errorf("GET %s: redirected to %s", tt.target, resp.Header.Get("Location"))
+		}
+	}
+	if resp := w.do("GET", "/", nil, "Accept: text/html"); resp.StatusCode != 303 || resp.Header.Get("Location") != "/ui/" {
+		t.Errorf("a browser at / got %d", resp.StatusCode)
+	}
+	if resp := w.do("DELETE", "/", nil); resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("DELETE /: %d, Allow %q", resp.StatusCode, resp.Header.Get("Allow"))
+	}
+}
+
+func TestThreat01HostilePathsReachNothing(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Hosts = map[string]string{"pad.example": "pad"} })
+	for _, prefix := range []string{"/pad/", "/r/acme/tools/pad/", "/r/acme/", "/", "/pad/a/", "/api/", "/ui/", "/v2/"} {
+		for _, bad := range formattest.Hostile() {
+			for _, target := range []string{prefix + bad, prefix + bad + "/z"} {
+				for _, host := range []string{"larder.example", "pad.example"} {
+					r, err := http.ReadRequest(rawRequest("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n"))
+					if err != nil {
+						continue // net/http itself answers 400
+					}
+					if status := w.status(r); status != 400 && status != 404 {
+						t.Errorf("GET %s (%s): %d, want 400 or 404", target, host, status)
+					}
+				}
+			}
+		}
+	}
+	if len(w.asked) > 0 {
+		t.Errorf("policy was asked about %+v", w.asked[0])
+	}
+}
+
+func TestThreat02OneVerdictForAllSpellings(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, spelling := range []string{"private", "priv%61te", "%70rivate", "%70%72%69%76%61%74%65"} {
+		w.do("GET", "/pad/"+spelling+"/1", nil)
+	}
+	for _, res := range w.asked {
+		if res != w.asked[0] || res.Package != "private" {
+			t.Errorf("policy was asked about %+v, then %+v", w.asked[0], res)
+		}
+	}
+	if len(w.asked) != 4 {
+		t.Errorf("policy was asked %d times for 4 requests", len(w.asked))
+	}
+}
+
+func TestAbsoluteTargetsAreRefused(t *testing.T) {
+	w := newWorld(t, nil)
+	for _, target := range []string{"http://upstream.example/pad/a/1", "https://127.0.0.1/pad/a/1"} {
+		if resp := w.do("GET", target, nil); resp.StatusCode != 400 {
+			t.Errorf("GET %s: %d, want 400", target, resp.StatusCode)
+		}
+	}
+	r, err := http.ReadRequest(rawRequest("CONNECT upstream.example:443 HTTP/1.1\r\nHost: upstream.example\r\n\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status := w.status(r); status != 400 {
+		t.Errorf("CONNECT: %d, want 400", status)
+	}
+	if r, err = http.ReadRequest(rawRequest("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil || w.status(r) != 400 {
+		t.Error("OPTIONS * was not answered with 400")
+	}
+}
+
+// watched notes when a body is read.
+type watched struct {
+	w    *world
+	read bool
+	t    *testing.T
+}
+
+func (b *watched) Read(p []byte) (int, error) {
+	if len(b.w.asked) != 1 {
+		b.t.Errorf("the body is read after policy was asked %d times, want 1", len(b.w.asked))
+	}
+	b.read = true
+	return 0, io.EOF
+}
+
+func TestPolicyIsAskedOnceBeforeTheBody(t *testing.T) {
+	for _, verdict := range []policy.Verdict{policy.Deny, policy.Hide, policy.Challenge} {
+		w := newWorld(t, nil)
+		w.verdict = policy.Decision{Verdict: verdict}
+		body := &watched{w: w, t: t}
+		w.do("PUT", "/pad/a/1", body)
+		if body.read || len(w.asked) != 1 {
+			t.Errorf("verdict %d: body read %v, asked %d times", verdict, body.read, len(w.asked))
+		}
+	}
+	w := newWorld(t, nil)
+	resp := w.do("PUT", "/pad/a/1", strings.NewReader("the bytes"))
+	if resp.StatusCode != 409 || string(w.received) != "the bytes" || len(w.asked) != 1 {
+		t.Errorf("allowed: %d, received %q, asked %d times", resp.StatusCode, w.received, len(w.asked))
+	}
+}
+
+func TestABodyReadTooEarlyIsOurFault(t *testing.T) {
+	w := newWorld(t, func(o *Options) { o.Identifier = greedy{} })
+	resp := w.do("PUT", "/pad/a/1", strings.NewReader("x"))
+	if resp.StatusCode != 500 {
+		t.Errorf("%d, want 500", resp.StatusCode)
+	}
+}
+
+// greedy reads the body where it must not.
+type greedy struct{}
+
+func (greedy) Identify(r *http.Request, _ netip.Addr) (policy.Subject, error) {
+	_, err := r.Body.Read(make([]byte, 1))
+	return policy.Subject{}, err
+}
+
+func TestNewRefuses(t *testing.T) {
+	w := newWorld(t, nil)
+	mount := func(names ...string) (list []Mount) {
+		for _, n := range names {
+			list = append(list, fakeMount{w, n})
+		}
+		return list
+	}
+	for want, o := range map[string]Options{
+		"needed":       {},
+		"reserved":     {Identifier: w, Authorizer: w, Mounts: mount("api")},
+		"there twice":  {Identifier: w, Authorizer: w, Mounts: mount("a", "a")},
+		"lower-case":   {Identifier: w, Authorizer: w, Mounts: mount("a/b")},
+		"no registry":  {Identifier: w, Authorizer: w, Hosts: map[string]string{"h": "x"}},
+		"public URL":   {Identifier: w, Authorizer: w, PublicURL: "larder.example"},
+		"http(s)://ho": {Identifier: w, Authorizer: w, PublicURL: "https://u:p@larder.example"},
+	} {
+		if _, err := New(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
+func TestBase(t *testing.T) {
+	tests := []struct {
+		name, public, target, want string
+		lines                      []string
+	}{
+		{"host", "", "/pad/a/1", "http://larder.example:8080/pad/", nil},
+		{"repository", "", "/r/acme/tools/pad/a/1", "http://larder.example:8080/r/acme/tools/pad/", nil},
+		{"public URL", "https://pkg.example/larder/", "/pad/a/1", "https://pkg.example/larder/pad/", []string{"Host: pkg.example"}},
+		{"trusted proxy", "", "/pad/a/1", "https://outer.example/sub/pad/",
+			[]string{"X-Forwarded-Host: outer.example", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /sub/"}},
+	}
+	for _, tt := range tests {
+		format := &based{}
+		w := newWorld(t, func(o *Options) {
+			o.PublicURL = tt.public
+			o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} // httptest's peer
+			o.Mounts = []Mount{basedMount{o.Mounts[0], format}}
+		})
+		w.do("GET", tt.target, nil, append([]string{"Host: larder.example:8080"}, tt.lines...)...)
+		if format.base != tt.want {
+			t.Errorf("%s: base %q, want %q", tt.name, format.base, tt.want)
+		}
+		if !strings.HasPrefix(format.base, format.origin+"/") {
+			t.Errorf("%s: base %q does not begin with the origin %q", tt.name, format.base, format.origin)
+		}
+	}
+}
+
+// based is a format that notes its call.
+type based struct {
+	formattest.Plain
+	base, origin string
+}
+
+func (b *based) Serve(w http.ResponseWriter, r *http.Request, call *formats.Call) error {
+	b.base, b.origin = call.Base, call.Origin
+	return errors.New("enough")
+}
+
+type basedMount struct {
+	Mount
+	format formats.Format
+}
+
+func (m basedMount) Format() formats.Format { return m.format }
+
+func TestAuthenticatedRepliesNameTheirScopes(t *testing.T) {
+	w := newWorld(t, nil)
+	const alice = "Authorization: Bearer alice-token"
+	if got := w.do("GET", "/pad/a/1", nil, alice).Header.Get("X-OAuth-Scopes"); got != "read:packages, write:packages" {
+		t.Errorf("scopes %q", got)
+	}
+	if got := w.do("GET", "/pad/a/1", nil).Header.Get("X-OAuth-Scopes"); got != "" {
+		t.Errorf("anonymous: scopes %q", got)
+	}
+	w.verdict = policy.Decision{Verdict: policy.Deny, Rule: "bad", Accepted: []policy.Scope{policy.DeletePackages}, Reason: "no"}
+	resp := w.do("DELETE", "/pad/a/1", nil, alice)
+	if resp.Header.Get("X-Accepted-OAuth-Scopes") != "delete:packages" || resp.Header.Get("X-OAuth-Scopes") == "" || resp.Header.Get("X-Larder-Policy") != "bad" {
+		t.Errorf("refusal: %v", resp.Header)
+	}
+	w.verdict = policy.Decision{Verdict: policy.Allow}
+	w.serve = func(formats.File) (*formats.Content, error) {
+		return &formats.Content{Bytes: []byte("x"), Size: 1, Immutable: true}, nil
+	}
+	if got := w.do("GET", "/pad/a/1", nil, alice).Header; got.Get("X-OAuth-Scopes") != "" || !strings.HasPrefix(got.Get("Cache-Control"), "public") {
+		t.Errorf("a shared cache would keep the scopes: %v", got)
+	}
+}
+
+func TestRootIsJSON(t *testing.T) {
+	w := newWorld(t, nil)
+	var v struct {
+		Registries []struct{ Name, Format, URL string }
+	}
+	if err := json.Unmarshal([]byte(text(t, w.do("GET", "/", nil))), &v); err != nil || len(v.Registries) != 1 {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
