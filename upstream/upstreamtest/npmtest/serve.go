@@ -1,0 +1,191 @@
+package npmtest
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+)
+
+// maxBody bounds the body of a request, decoded.
+const maxBody = 16 << 20
+
+// answer is what a request gets before any fault.
+type answer struct {
+	status int
+	kind   string // media type
+	etag   string
+	body   []byte
+	zipped []byte // body compressed, where that form is kept
+}
+
+func failure(status int, sentence string) answer {
+	body, _ := json.Marshal(map[string]string{"error": sentence}) // strings always encode
+	return answer{status: status, kind: "application/json", body: body}
+}
+
+func (r *Registry) serve(w http.ResponseWriter, q *http.Request) {
+	body, err := sentBody(q)
+	r.mu.Lock()
+	r.log = append(r.log, Request{Method: q.Method, Path: q.URL.EscapedPath(), Header: q.Header.Clone(), Body: body})
+	f, wake := r.fault(q.URL.EscapedPath()), r.wake
+	r.mu.Unlock()
+	a := failure(http.StatusBadRequest, "unreadable body")
+	if err == nil {
+		a = r.answer(q, body)
+	}
+	h := w.Header()
+	h.Set("Content-Type", a.kind)
+	h.Set("Vary", "Accept, Accept-Encoding")
+	if a.etag != "" {
+		h.Set("ETag", a.etag)
+		if q.Header.Get("If-None-Match") == a.etag && f.Status == 0 {
+			f.notModified(w, q, wake)
+			return
+		}
+	}
+	if a.zipped != nil && strings.Contains(q.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		a.body = a.zipped
+	}
+	f.reply(w, q, wake, a.status, a.body)
+}
+
+// notModified answers 304 after the delay of f.
+func (f Fault) notModified(w http.ResponseWriter, q *http.Request, wake <-chan struct{}) {
+	select {
+	case <-wake:
+	default:
+		pause(q.Context(), f.Delay)
+	}
+	w.WriteHeader(http.StatusNotModified)
+}
+
+func (r *Registry) answer(q *http.Request, body []byte) answer {
+	plain, err := url.PathUnescape(strings.Trim(q.URL.EscapedPath(), "/"))
+	if err != nil {
+		return failure(http.StatusBadRequest, "malformed path")
+	}
+	if q.Method == http.MethodPost && plain == "-/npm/v1/security/advisories/bulk" {
+		return r.audit(body)
+	}
+	if q.Method != http.MethodGet && q.Method != http.MethodHead {
+		return failure(http.StatusMethodNotAllowed, "this registry takes no writes")
+	}
+	switch {
+	case plain == "" || plain == "-/ping":
+		return answer{status: http.StatusOK, kind: "application/json", body: []byte("{}")}
+	case plain == "-/v1/search":
+		return r.search(q.URL.Query().Get("text"))
+	case strings.HasPrefix(plain, "-/package/"):
+		return r.tags(strings.TrimSuffix(strings.TrimPrefix(plain, "-/package/"), "/dist-tags"))
+	}
+	if name, file, ok := strings.Cut(plain, "/-/"); ok {
+		return r.tarball(name, path.Base(file))
+	}
+	return r.packageDocument(plain, q.Header.Get("Accept"))
+}
+
+func (r *Registry) packageDocument(name, accept string) answer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.packages[name]
+	if p == nil {
+		return failure(http.StatusNotFound, "Not found")
+	}
+	kind, short := "application/json", strings.Contains(accept, "application/vnd.npm.install-v1+json")
+	if short {
+		kind = "application/vnd.npm.install-v1+json"
+	}
+	d, err := r.document(p, short)
+	if err != nil {
+		return failure(http.StatusInternalServerError, err.Error())
+	}
+	return answer{status: http.StatusOK, kind: kind, etag: d.etag, body: d.plain, zipped: d.zipped}
+}
+
+func (r *Registry) tarball(name, file string) answer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if p := r.packages[name]; p != nil {
+		for number, v := range p.versions {
+			if file == path.Base(name)+"-"+number+".tgz" {
+				return answer{status: http.StatusOK, kind: "application/octet-stream", etag: `"` + shasum(v.tarball) + `"`, body: v.tarball}
+			}
+		}
+	}
+	return failure(http.StatusNotFound, "Not found")
+}
+
+func (r *Registry) tags(name string) answer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.packages[name]
+	if p == nil {
+		return failure(http.StatusNotFound, "Not found")
+	}
+	return encode(p.distTags(slices.SortedFunc(maps.Keys(p.versions), compare)))
+}
+
+func (r *Registry) search(text string) answer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	objects := []any{}
+	for _, name := range slices.Sorted(maps.Keys(r.packages)) {
+		if !strings.Contains(name, text) {
+			continue
+		}
+		latest := r.packages[name].distTags(slices.SortedFunc(maps.Keys(r.packages[name].versions), compare))["latest"]
+		objects = append(objects, map[string]any{
+			"package": map[string]any{
+				"name": name, "version": latest, "description": "", "date": stamp(epoch()), "keywords": []string{},
+				"links": map[string]string{}, "publisher": map[string]string{"username": "upstream"},
+				"maintainers": []map[string]string{{"username": "upstream", "email": "upstream@upstream.example"}},
+			},
+			"score": map[string]any{"final": 1, "detail": map[string]int{}}, "searchScore": 1,
+		})
+	}
+	return encode(map[string]any{"objects": objects, "total": len(objects), "time": stamp(epoch())})
+}
+
+// audit answers for the packages named in the body.
+func (r *Registry) audit(body []byte) answer {
+	asked := make(map[string][]string)
+	if err := json.Unmarshal(body, &asked); err != nil {
+		return failure(http.StatusBadRequest, "the body is no audit")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := map[string]any{}
+	for name := range asked {
+		if list, ok := r.advisories[name]; ok {
+			found[name] = list
+		}
+	}
+	return encode(found)
+}
+
+// sentBody reads what a client sent, inflated.
+func sentBody(q *http.Request) ([]byte, error) {
+	if q.Header.Get("Content-Encoding") != "gzip" {
+		return io.ReadAll(io.LimitReader(q.Body, maxBody))
+	}
+	zip, err := gzip.NewReader(q.Body)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(zip, maxBody))
+}
+
+func encode(v any) answer {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return failure(http.StatusInternalServerError, err.Error())
+	}
+	return answer{status: http.StatusOK, kind: "application/json", body: body}
+}
