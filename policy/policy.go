@@ -73,7 +73,7 @@ type Visibility string
 // The visibilities.
 const (
 	Public   Visibility = "public"   // everyone
-	Internal Visibility = "internal" // every signed-in member of the instance
+	Internal Visibility = "internal" // members of the organization that owns it
 	Private  Visibility = "private"  // grants only
 )
 
