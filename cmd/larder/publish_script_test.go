@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"larder/upstream/upstreamtest/npmtest"
+)
+
+// cmdPublishBody writes the document that npm would send for a folder:
+// publish-body DIR FILE [TAG].
+func cmdPublishBody(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) < 2 || len(args) > 3, "publish-body DIR FILE [TAG]")
+	files, err := npmtest.Files(os.DirFS(ts.MkAbs(args[0])))
+	ts.Check(err)
+	tarball, err := npmtest.Pack(files)
+	ts.Check(err)
+	manifest := make(map[string]any)
+	ts.Check(json.Unmarshal(files["package.json"], &manifest))
+	tag := "latest"
+	if len(args) == 3 {
+		tag = args[2]
+	}
+	body, err := npmtest.PublishBody(manifest, tarball, tag)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), body, 0o644))
+}
+
+// rounds of one crash story, and versions that each of them publishes at once.
+const (
+	crashWriters = 4
+	crashBytes   = 200_000 // incompressible, in each tarball
+)
+
+// cmdCrashPublishes publishes versions of one package from several writers,
+// kills larder at a random moment and starts it again, ROUNDS times. Whatever
+// was answered with success must be there whole; whatever else there is must be
+// whole too: crash-publishes PACKAGE ROUNDS.
+func cmdCrashPublishes(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 2, "crash-publishes PACKAGE ROUNDS")
+	rounds, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	c := &crash{ts: ts, name: args[0], sent: make(map[string]string), acked: make(map[string]bool)}
+	for round := range rounds {
+		c.round(round)
+	}
+	c.check()
+}
+
+type crash struct {
+	ts   *testscript.TestScript
+	name string
+
+	mu    sync.Mutex
+	sent  map[string]string // version to integrity
+	acked map[string]bool
+}
+
+// round publishes until larder dies under it.
+func (c *crash) round(round int) {
+	var writers sync.WaitGroup
+	stop := make(chan struct{})
+	target := c.ts.Getenv("LARDER") + "/npm/" + c.name
+	token := c.ts.Getenv("ADMIN_TOKEN")
+	for writer := range crashWriters {
+		writers.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+					c.publish(target, token, fmt.Sprintf("%d.%d.%d", round+1, writer, n))
+				}
+			}
+		})
+	}
+	moment := time.Duration(50+rand.IntN(400)) * time.Millisecond
+	time.Sleep(moment)
+	cmdKill(c.ts, false, nil)
+	close(stop)
+	writers.Wait()
+	c.ts.Logf("round %d: killed after %s, %d versions acknowledged so far", round, moment, len(c.acked))
+	cmdStart(c.ts, false, nil)
+}
+
+func (c *crash) publish(target, token, version string) {
+	noise := make([]byte, crashBytes)
+	for i := range noise {
+		noise[i] = byte(rand.Uint32())
+	}
+	manifest := map[string]any{"name": c.name, "version": version}
+	text, _ := json.Marshal(manifest) // strings always encode
+	tarball, err := npmtest.Pack(map[string][]byte{"package.json": text, "noise": noise})
+	if err != nil {
+		return
+	}
+	body, err := npmtest.PublishBody(manifest, tarball, "latest")
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	c.sent[version] = npmtest.Integrity(tarball)
+	c.mu.Unlock()
+	q, err := http.NewRequest(http.MethodPut, target, bytes.NewReader(body))
+	if err != nil {
+		return
+	}
+	q.Header.Set("Authorization", "Bearer "+token)
+	q.Header.Set("Content-Type", "application/json")
+	w, err := (&http.Client{Timeout: waitLimit}).Do(q)
+	if err != nil {
+		return // killed under way: not acknowledged
+	}
+	defer w.Body.Close()
+	_, err = io.Copy(io.Discard, w.Body)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.acked[version] = err == nil && w.StatusCode < 300
+}
+
+// check compares what is there with what was sent and acknowledged.
+func (c *crash) check() {
+	var doc struct {
+		Versions map[string]struct {
+			Dist struct{ Tarball, Integrity string }
+		}
+	}
+	body := c.get(c.ts.Getenv("LARDER") + "/npm/" + c.name)
+	c.ts.Check(json.Unmarshal(body, &doc))
+	acknowledged := 0
+	for version, ok := range c.acked {
+		if ok {
+			acknowledged++
+			if _, there := doc.Versions[version]; !there {
+				c.ts.Fatalf("%s@%s was acknowledged and is lost", c.name, version)
+			}
+		}
+	}
+	if acknowledged == 0 {
+		c.ts.Fatalf("no publish was acknowledged between the kills, so nothing was tried")
+	}
+	for version, v := range doc.Versions {
+		got := npmtest.Integrity(c.get(v.Dist.Tarball))
+		if got != v.Dist.Integrity || got != c.sent[version] {
+			c.ts.Fatalf("%s@%s is not what was sent", c.name, version)
+		}
+	}
+	c.ts.Logf("%d acknowledged, %d there, all whole", acknowledged, len(doc.Versions))
+}
+
+func (c *crash) get(url string) []byte {
+	q, err := http.NewRequest(http.MethodGet, url, nil)
+	c.ts.Check(err)
+	q.Header.Set("Authorization", "Bearer "+c.ts.Getenv("ADMIN_TOKEN"))
+	w, err := http.DefaultClient.Do(q)
+	c.ts.Check(err)
+	defer w.Body.Close()
+	body, err := io.ReadAll(w.Body)
+	c.ts.Check(err)
+	if w.StatusCode != http.StatusOK {
+		c.ts.Fatalf("GET %s answered %s", url, w.Status)
+	}
+	return body
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"larder/upstream/upstreamtest/npmtest"
+)
+
+// TestMain makes this test binary stand in for larder when it is started under
+// that name: every story runs the real program as a process of its own, which
+// can be killed.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"larder": main})
+}
+
+// TestScript runs the stories of testdata/script: one user's story per file,
+// told with the real clients. Nothing they do leaves this machine.
+func TestScript(t *testing.T) {
+	testscript.Run(t, params(t, "testdata/script"))
+}
+
+// TestReal runs the stories of testdata/real against the upstream that this
+// machine's own clients are configured with. It needs LARDER_REAL=1, because it
+// loads some hundred packages from there.
+func TestReal(t *testing.T) {
+	if os.Getenv("LARDER_REAL") != "1" {
+		t.Log("LARDER_REAL is not 1: the stories that need a network are left to the continuous run")
+		return
+	}
+	p := params(t, "testdata/real")
+	setup := p.Setup
+	p.Setup = func(env *testscript.Env) error {
+		// The program finds its upstream as it would on any machine.
+		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"} {
+			env.Setenv(name, os.Getenv(name))
+		}
+		env.Setenv("LARDER_UPSTREAMS_NPM_URL", ownRegistry(t))
+		return setup(env)
+	}
+	testscript.Run(t, p)
+}
+
+func params(t *testing.T, dir string) testscript.Params {
+	bin := clients(t)
+	return testscript.Params{
+		Dir:                dir,
+		RequireUniqueNames: true,
+		Setup:              func(env *testscript.Env) error { return setup(env, bin) },
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"upstream":            cmdUpstream,
+			"upstream-add":        cmdUpstreamAdd,
+			"upstream-remove":     cmdUpstreamRemove,
+			"upstream-fail":       cmdUpstreamFail,
+			"requests":            cmdRequests,
+			"requests-reset":      cmdRequestsReset,
+			"requests-wait":       cmdRequestsWait,
+			"requests-show":       cmdRequestsShow,
+			"larder-start":        cmdStart,
+			"larder-stop":         cmdStop,
+			"larder-kill":         cmdKill,
+			"larder-log":          cmdLog,
+			"npmrc":               cmdNpmrc,
+			"clear-client-caches": cmdClearCaches,
+			"http":                cmdHTTP,
+			"http-hold":           cmdHold,
+			"publish-body":        cmdPublishBody,
+			"crash-publishes":     cmdCrashPublishes,
+			"web-login":           cmdWebLogin,
+			"capture":             cmdCapture,
+		},
+	}
+}
+
+// story is what the commands of one script share.
+type story struct {
+	env       *testscript.Env
+	upstreams map[string]*npmtest.Registry
+	server    *process
+	flags     []string // of the last start, for a restart
+	address   string
+}
+
+type storyKey struct{}
+
+func storyOf(ts *testscript.TestScript) *story { return ts.Value(storyKey{}).(*story) }
+
+// setup gives a script a home, caches and clients of its own.
+func setup(env *testscript.Env, bin string) error {
+	s := &story{env: env, upstreams: make(map[string]*npmtest.Registry)}
+	env.Values[storyKey{}] = s
+	env.Defer(s.close)
+	home := filepath.Join(env.WorkDir, "home")
+	cache := filepath.Join(env.WorkDir, "client-caches")
+	for _, dir := range []string{home, cache} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("prepare a story: %w", err)
+		}
+	}
+	for name, value := range map[string]string{
+		"PATH":            bin + string(filepath.ListSeparator) + env.Getenv("PATH"),
+		"HOME":            home,
+		"XDG_CONFIG_HOME": filepath.Join(home, ".config"),
+		"XDG_DATA_HOME":   filepath.Join(cache, "share"), // where pnpm keeps its store
+		"XDG_STATE_HOME":  filepath.Join(home, ".local", "state"),
+		"XDG_CACHE_HOME":  cache,
+		"NO_COLOR":        "1",
+		"LARDER_DATA":     filepath.Join(env.WorkDir, "larder-data"),
+		// Clients that draw progress or ask for updates make noise, or requests.
+		"npm_config_update_notifier": "false",
+		"npm_config_fund":            "false",
+		"npm_config_progress":        "false",
+		"YARN_ENABLE_TELEMETRY":      "0",
+		"PNPM_HOME":                  filepath.Join(home, "pnpm"),
+	} {
+		env.Setenv(name, value)
+	}
+	return nil
+}
+
+// close ends what a script left running, and shows the log of a story that failed.
+func (s *story) close() {
+	if s.server != nil {
+		s.server.kill()
+	}
+	for _, u := range s.upstreams {
+		u.Close()
+	}
+	if t, ok := s.env.T().(interface{ Failed() bool }); ok && t.Failed() {
+		log, err := os.ReadFile(filepath.Join(s.env.WorkDir, "larder.log"))
+		if err == nil {
+			s.env.T().Log("the log of larder, its end:\n" + tail(string(log), 60))
+		}
+	}
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// cmdCapture puts the output of the last command into a variable: capture NAME.
+func cmdCapture(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 1, "capture NAME")
+	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+func usage(ts *testscript.TestScript, wrong bool, text string) {
+	if wrong {
+		ts.Fatalf("usage: %s", text)
+	}
+}
