@@ -104,8 +104,8 @@ func TestABodyThatBreaksOffNeverLooksWhole(t *testing.T) {
 func TestTimeouts(t *testing.T) {
 	silent := upstreamtest.Answer{Wait: make(chan struct{})}
 	for name, tt := range map[string]upstream.Timeouts{
-		"of an attempt": {Header: 20 * time.Millisecond, Total: time.Hour},
-		"of the whole":  {Header: time.Hour, Total: 20 * time.Millisecond},
+		"of an attempt": {Header: 100 * time.Millisecond, Total: time.Hour},
+		"of the whole":  {Header: time.Hour, Total: 100 * time.Millisecond},
 	} {
 		w := newWorld(t, func(c *upstream.Config) { c.Timeouts = tt })
 		w.Serve("/a", silent)
@@ -128,9 +128,9 @@ func TestTimeouts(t *testing.T) {
 
 func TestASlowBodyOutlivesTheTimeouts(t *testing.T) {
 	w := newWorld(t, func(c *upstream.Config) {
-		c.Timeouts = upstream.Timeouts{Header: 200 * time.Millisecond, Total: 200 * time.Millisecond}
+		c.Timeouts = upstream.Timeouts{Header: 500 * time.Millisecond, Total: 500 * time.Millisecond}
 	})
-	w.Serve("/a", upstreamtest.Answer{Body: make([]byte, 60), Drip: 1, DripEvery: 5 * time.Millisecond})
+	w.Serve("/a", upstreamtest.Answer{Body: make([]byte, 60), Drip: 5, DripEvery: 50 * time.Millisecond})
 	if body, _ := get(t, w.client, upstream.Request{Ref: "a"}); len(body) != 60 {
 		t.Errorf("%d bytes", len(body))
 	}

@@ -2,12 +2,15 @@ package upstream_test
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"larder/upstream"
@@ -152,5 +155,41 @@ func TestSecretsAreNotTold(t *testing.T) {
 		if strings.Contains(text, secret) {
 			t.Errorf("%s: the secret is in %s", name, text)
 		}
+	}
+}
+
+// TestClientCertificatesAreForOneOrigin: both servers ask for a certificate,
+// one of them only got to see it.
+func TestClientCertificatesAreForOneOrigin(t *testing.T) {
+	shown := make(map[string]int)
+	var mu sync.Mutex
+	start := func(name string) *httptest.Server {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			shown[name] += len(r.TLS.PeerCertificates)
+		}))
+		s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		return s
+	}
+	first, second := start("first"), start("second")
+	roots := x509.NewCertPool()
+	roots.AddCert(first.Certificate())
+	c, err := upstream.New(upstream.Config{
+		URL: first.URL, RootCAs: roots, AllowHosts: []string{second.Listener.Addr().String()},
+		Certificates: first.TLS.Certificates,
+	}, upstream.NewTransport(upstream.Options{Proxy: noProxy}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	get(t, c, upstream.Request{})
+	get(t, c, upstream.Request{Ref: second.URL})
+	c.CloseIdle()
+	mu.Lock()
+	defer mu.Unlock()
+	if shown["first"] == 0 || shown["second"] != 0 {
+		t.Errorf("certificates shown: %v", shown)
 	}
 }
