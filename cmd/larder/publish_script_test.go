@@ -36,7 +36,46 @@ func cmdPublishBody(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), body, 0o644))
 }
 
-// rounds of one crash story, and versions that each of them publishes at once.
+// cmdPublishMany publishes 1.0.0, 1.0.1 and so on at the same moment, all under
+// the tag latest, and wants every one to succeed. With -same all publish other
+// bytes as 1.0.0, and exactly one must succeed: publish-many [-same] PACKAGE N.
+func cmdPublishMany(ts *testscript.TestScript, neg bool, args []string) {
+	same := len(args) == 3 && args[0] == "-same"
+	if same {
+		args = args[1:]
+	}
+	usage(ts, neg || len(args) != 2, "publish-many [-same] PACKAGE N")
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	var writers sync.WaitGroup
+	status := make([]int, n)
+	for i := range n {
+		c := &crash{ts: ts, name: args[0], sent: make(map[string]string), acked: make(map[string]bool)}
+		version := fmt.Sprintf("1.0.%d", i)
+		if same {
+			version = "1.0.0"
+		}
+		target, token := ts.Getenv("LARDER")+"/npm/"+args[0], ts.Getenv("ADMIN_TOKEN")
+		writers.Go(func() { status[i] = c.publish(target, token, version) })
+	}
+	writers.Wait()
+	created, refused := count(status, http.StatusCreated), count(status, http.StatusConflict)
+	if !same && created != n || same && (created != 1 || refused != n-1) {
+		ts.Fatalf("%d publishes at once were answered %v", n, status)
+	}
+}
+
+func count(list []int, want int) int {
+	n := 0
+	for _, v := range list {
+		if v == want {
+			n++
+		}
+	}
+	return n
+}
+
+// What a crash story publishes between two kills.
 const (
 	crashWriters = 4
 	crashBytes   = 200_000 // incompressible, in each tarball
@@ -93,39 +132,50 @@ func (c *crash) round(round int) {
 	cmdStart(c.ts, false, nil)
 }
 
-func (c *crash) publish(target, token, version string) {
-	noise := make([]byte, crashBytes)
-	for i := range noise {
-		noise[i] = byte(rand.Uint32())
-	}
+// publish returns the status of the answer, or 0 when none came.
+func (c *crash) publish(target, token, version string) int {
 	manifest := map[string]any{"name": c.name, "version": version}
-	text, _ := json.Marshal(manifest) // strings always encode
-	tarball, err := npmtest.Pack(map[string][]byte{"package.json": text, "noise": noise})
+	body, integrity, err := noisyPackage(manifest)
 	if err != nil {
-		return
-	}
-	body, err := npmtest.PublishBody(manifest, tarball, "latest")
-	if err != nil {
-		return
+		return 0
 	}
 	c.mu.Lock()
-	c.sent[version] = npmtest.Integrity(tarball)
+	c.sent[version] = integrity
 	c.mu.Unlock()
 	q, err := http.NewRequest(http.MethodPut, target, bytes.NewReader(body))
 	if err != nil {
-		return
+		return 0
 	}
 	q.Header.Set("Authorization", "Bearer "+token)
 	q.Header.Set("Content-Type", "application/json")
 	w, err := (&http.Client{Timeout: waitLimit}).Do(q)
 	if err != nil {
-		return // killed under way: not acknowledged
+		return 0 // killed under way: not acknowledged
 	}
 	defer w.Body.Close()
 	_, err = io.Copy(io.Discard, w.Body)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.acked[version] = err == nil && w.StatusCode < 300
+	c.acked[version] = err == nil && w.StatusCode == http.StatusCreated
+	return w.StatusCode
+}
+
+// noisyPackage makes a publish document whose tarball does not compress.
+func noisyPackage(manifest map[string]any) (body []byte, integrity string, err error) {
+	noise := make([]byte, crashBytes)
+	for i := range noise {
+		noise[i] = byte(rand.Uint32())
+	}
+	text, err := json.Marshal(manifest)
+	if err != nil {
+		return nil, "", err
+	}
+	tarball, err := npmtest.Pack(map[string][]byte{"package.json": text, "noise": noise})
+	if err != nil {
+		return nil, "", err
+	}
+	body, err = npmtest.PublishBody(manifest, tarball, "latest")
+	return body, npmtest.Integrity(tarball), err
 }
 
 // check compares what is there with what was sent and acknowledged.

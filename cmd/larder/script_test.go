@@ -34,13 +34,15 @@ func TestReal(t *testing.T) {
 		return
 	}
 	p := params(t, "testdata/real")
+	registry := ownRegistry(t)
 	setup := p.Setup
 	p.Setup = func(env *testscript.Env) error {
-		// The program finds its upstream as it would on any machine.
 		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"} {
 			env.Setenv(name, os.Getenv(name))
 		}
-		env.Setenv("LARDER_UPSTREAMS_NPM_URL", ownRegistry(t))
+		// The program is to find its upstream as on any machine, though the
+		// home of a story has no configuration of the clients.
+		env.Setenv(serverRegistry, registry)
 		return setup(env)
 	}
 	testscript.Run(t, p)
@@ -70,6 +72,7 @@ func params(t *testing.T, dir string) testscript.Params {
 			"http":                cmdHTTP,
 			"http-hold":           cmdHold,
 			"publish-body":        cmdPublishBody,
+			"publish-many":        cmdPublishMany,
 			"crash-publishes":     cmdCrashPublishes,
 			"web-login":           cmdWebLogin,
 			"capture":             cmdCapture,

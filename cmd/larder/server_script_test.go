@@ -19,6 +19,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// serverRegistry is the variable that holds what the server, and no client, is
+// to find as npm's configured registry.
+const serverRegistry = "SERVER_NPM_REGISTRY"
+
 // process is a running larder.
 type process struct {
 	cmd   *exec.Cmd
@@ -138,6 +142,9 @@ func environment(ts *testscript.TestScript) []string {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}
+	}
+	if registry := ts.Getenv(serverRegistry); registry != "" {
+		env = append(env, "NPM_CONFIG_REGISTRY="+registry)
 	}
 	return env
 }
