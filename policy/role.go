@@ -25,6 +25,16 @@ func ParseRole(s string) (Role, error) {
 	return RoleNone, fmt.Errorf("role %.40q is not known: use none, read, write or admin", s)
 }
 
+// MarshalText writes the word, so that records and replies hold no numbers.
+func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads the word.
+func (r *Role) UnmarshalText(text []byte) error {
+	parsed, err := ParseRole(string(text))
+	*r = parsed
+	return err
+}
+
 // ParseVisibility reads public, internal or private.
 func ParseVisibility(s string) (Visibility, error) {
 	switch v := Visibility(s); v {

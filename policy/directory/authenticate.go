@@ -1,0 +1,132 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"larder/cache"
+	"larder/policy"
+	"larder/policy/token"
+)
+
+// liveToken is a token as Authenticate remembers it.
+type liveToken struct {
+	known     bool // false: no such token
+	row       tokenRow
+	ancestors []digest
+	used      atomic.Int64 // the minute, Unix, in which its use was last noted
+}
+
+func (t Token) expired(now time.Time) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) }
+
+// Authenticate finds out who holds a token that came from an address. Errors:
+// policy.ErrUnauthenticated with the reason, *ThrottledError after too many
+// failures. A valid token is never throttled: whole build farms share one
+// address.
+func (d *Directory) Authenticate(ctx context.Context, secret string, remote netip.Addr) (policy.Subject, error) {
+	now := d.now()
+	t, reason, err := d.check(ctx, secret, remote, now)
+	if err != nil {
+		return policy.Subject{}, err
+	}
+	if reason != "" {
+		if wait := d.backoff.failed(remote, secret, now); wait > 0 {
+			return policy.Subject{}, &ThrottledError{Wait: wait}
+		}
+		return policy.Subject{}, refuse(policy.Challenge, "%s", reason)
+	}
+	who, err := d.account(ctx, t.row.User)
+	if err != nil {
+		return policy.Subject{}, err
+	}
+	if minute := now.Unix() / 60; t.used.Swap(minute) != minute {
+		d.uses.note(t.row.ID, use{At: now.UTC(), Address: remote})
+	}
+	return policy.Subject{
+		User: t.row.User, TokenID: t.row.ID, Scopes: t.row.Scopes, Limits: t.row.Limits, Admin: who != nil && who.Admin,
+	}, nil
+}
+
+const makeNew = "make a new one with `larder token create`, or sign in again"
+
+// check returns why the token is no good, in words for whoever sent it, or "".
+func (d *Directory) check(ctx context.Context, text string, remote netip.Addr, now time.Time) (*liveToken, string, error) {
+	secret, err := token.Parse(text)
+	if err != nil {
+		return nil, "the credential is malformed: " + err.Error(), nil
+	}
+	t, err := d.token(ctx, secret.Digest(), now)
+	if err != nil {
+		return nil, "", err
+	}
+	if reason := t.ended(now); reason != "" {
+		return nil, reason, nil
+	}
+	for _, a := range t.ancestors {
+		parent, err := d.token(ctx, a, now)
+		if err != nil {
+			return nil, "", err
+		}
+		if parent.ended(now) != "" {
+			return nil, "the token that this one was traded for has ended: " + makeNew, nil
+		}
+	}
+	who, err := d.account(ctx, t.row.User)
+	if err != nil {
+		return nil, "", err
+	}
+	switch {
+	case who == nil:
+		return nil, "the user of this token is gone: " + makeNew, nil
+	case who.Suspended:
+		return nil, "the account " + who.Name + " is suspended: ask an administrator", nil
+	case !t.row.Limits.Address(remote):
+		return nil, fmt.Sprintf("this token may not be used from the address %s: it is limited to %s", remote, strings.Join(t.row.Limits.CIDRs, ", ")), nil
+	}
+	return t, "", nil
+}
+
+func (t *liveToken) ended(now time.Time) string {
+	switch {
+	case !t.known:
+		return "this token is not known here: check which server it is for, or " + makeNew
+	case !t.row.Revoked.IsZero():
+		return "this token was revoked on " + t.row.Revoked.Format(time.DateOnly) + ": " + makeNew
+	case t.row.expired(now):
+		return "this token expired on " + t.row.Expires.Format(time.DateOnly) + ": " + makeNew
+	}
+	return ""
+}
+
+// token looks a token up. What is unknown is remembered too, in the same
+// bounded cache; a token made later has another digest.
+func (d *Directory) token(ctx context.Context, dig digest, now time.Time) (*liveToken, error) {
+	ended := d.ended.Load()
+	if t, ok := d.tokens.get(dig, ended, now); ok {
+		return t, nil
+	}
+	t := new(liveToken)
+	err := d.index.View(ctx, func(r cache.Reader) (err error) {
+		t.known, err = get(r, tokenKey(dig), &t.row)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up a token: %w", err)
+	}
+	for _, b := range t.row.Ancestors {
+		a, _, err := toDigest(b)
+		if err != nil {
+			return nil, fmt.Errorf("token %s: %w", t.row.ID, err)
+		}
+		t.ancestors = append(t.ancestors, a)
+	}
+	if old, ok := d.tokens.entries.Peek(dig); ok {
+		t.used.Store(old.value.used.Load())
+	}
+	d.tokens.put(dig, ended, now, t)
+	return t, nil
+}

@@ -1,0 +1,88 @@
+package directory
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// Failed sign-ins are counted per address and per first characters of the
+// token. A count falls by one a second; beyond the burst each further failure
+// doubles the wait. A client that is told to wait and does not is not made to
+// wait longer for it.
+const (
+	addressBurst   = 60
+	hintBurst      = 30
+	maxWait        = time.Minute
+	forgiveAfter   = 10 * time.Minute
+	countedCallers = 16 << 10 // entries of each kind
+	hintLength     = 9        // bytes: prefix and four digits
+)
+
+type backoff struct {
+	mu        sync.Mutex
+	addresses *lru.Cache[netip.Prefix, *strikes]
+	hints     *lru.Cache[string, *strikes]
+}
+
+// strikes are the failures of one caller.
+type strikes struct {
+	level float64
+	last  time.Time
+	until time.Time
+	wait  time.Duration
+}
+
+func newBackoff() (*backoff, error) {
+	addresses, err1 := lru.New[netip.Prefix, *strikes](countedCallers)
+	hints, err2 := lru.New[string, *strikes](countedCallers)
+	return &backoff{addresses: addresses, hints: hints}, errors.Join(err1, err2)
+}
+
+// failed notes a failure. It returns how long the caller has to wait, 0 while
+// failures are still answered one by one.
+func (b *backoff) failed(remote netip.Addr, secret string, now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	hint := strings.Clone(secret[:min(len(secret), hintLength)])
+	return max(strike(b.addresses, network(remote), addressBurst, now), strike(b.hints, hint, hintBurst, now))
+}
+
+// network is the unit that is counted: an address, or what one IPv6 customer has.
+func network(a netip.Addr) netip.Prefix {
+	bits := 32
+	if a.Is6() {
+		bits = 64
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{} // callers without an address count as one
+	}
+	return p
+}
+
+func strike[K comparable](callers *lru.Cache[K, *strikes], k K, burst float64, now time.Time) time.Duration {
+	s, ok := callers.Get(k)
+	if !ok {
+		s = &strikes{last: now}
+		callers.Add(k, s)
+	}
+	if wait := s.until.Sub(now); wait > 0 {
+		return wait
+	}
+	if now.Sub(s.until) > forgiveAfter {
+		s.wait = 0
+	}
+	s.level = max(0, s.level-now.Sub(s.last).Seconds()) + 1
+	s.last = now
+	if s.level <= burst {
+		return 0
+	}
+	s.wait = min(max(time.Second, 2*s.wait), maxWait)
+	s.until = now.Add(s.wait)
+	return s.wait
+}

@@ -1,0 +1,99 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"larder/cache"
+	"larder/policy"
+)
+
+// Options of Open.
+type Options struct {
+	Clock func() time.Time // nil: time.Now
+	// AnonymousRead lets everyone read what is public.
+	AnonymousRead bool
+	// Claims of the config; they cannot be removed by API. SetClaims replaces them.
+	Claims []policy.Claim
+	// DefaultRepository takes what has no other home; "" for none.
+	DefaultRepository string
+	// Formats are the words a claim or limit may name; empty: any.
+	Formats []string
+}
+
+// Sizes of the caches, in entries: at most some 20 MiB together.
+const (
+	cachedTokens       = 16 << 10
+	cachedAccounts     = 8 << 10
+	cachedRepositories = 8 << 10
+	cachedStandings    = 32 << 10
+)
+
+// Directory answers and changes who may do what. All methods may be called
+// concurrently.
+type Directory struct {
+	index cache.Index
+	opt   Options
+
+	generation atomic.Uint64 // of accounts, repositories, grants and claims
+	ended      atomic.Uint64 // generation of the tokens: moves when one is revoked
+
+	accounts     memo[string, *Account]
+	repositories memo[string, *Repository]
+	standings    memo[place, standing]
+	tokens       memo[digest, *liveToken]
+	claims       atomic.Pointer[policy.Claims]
+	backoff      *backoff
+	uses         uses
+
+	mu         sync.Mutex     // one change of claims, or one bootstrap, at a time
+	configured []policy.Claim // of the config
+}
+
+// Open reads the claims and returns the Directory. Errors: a claim or default
+// repository that is not valid, those of the Index.
+func Open(ctx context.Context, index cache.Index, opt Options) (*Directory, error) {
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
+	if opt.DefaultRepository != "" {
+		if _, _, err := splitRepository(opt.DefaultRepository); err != nil {
+			return nil, fmt.Errorf("publish.default_repository: %w", err)
+		}
+	}
+	d := &Directory{index: index, opt: opt}
+	var errs [5]error
+	d.accounts, errs[0] = newMemo[string, *Account](cachedAccounts)
+	d.repositories, errs[1] = newMemo[string, *Repository](cachedRepositories)
+	d.standings, errs[2] = newMemo[place, standing](cachedStandings)
+	d.tokens, errs[3] = newMemo[digest, *liveToken](cachedTokens)
+	d.backoff, errs[4] = newBackoff()
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, fmt.Errorf("directory: %w", err)
+	}
+	if err := d.SetClaims(ctx, opt.Claims); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Generation moves with every change of accounts, repositories, grants and
+// claims. Tokens do not count: nothing but Authenticate depends on them.
+func (d *Directory) Generation() uint64 { return d.generation.Load() }
+
+func (d *Directory) now() time.Time { return d.opt.Clock() }
+
+// change runs fn in one transaction and drops what is remembered, even when it
+// failed: the outcome of a commit that was given up is unknown.
+func (d *Directory) change(ctx context.Context, what string, fn func(w cache.Writer) error) error {
+	err := d.index.Update(ctx, fn)
+	d.generation.Add(1)
+	if err == nil || worded(err) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}

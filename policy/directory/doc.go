@@ -1,0 +1,26 @@
+// Package directory keeps who there is and who may do what: accounts (users and
+// organizations), repositories, grants, claims and tokens, as rows of the Index.
+// It answers Authenticate and Authorize, and makes every change through a call
+// that checks the authority of whoever asks.
+//
+// Nothing is held in memory per account or token: decoded rows stay in caches of
+// fixed size, are dropped by a change and are read again after MaxAge. Claims
+// are the exception; their number is bounded by policy.MaxClaims.
+//
+// Accounts have no password: a token is accepted wherever a client asks for one.
+//
+// Rows (names hold no zero byte; D is the SHA-256 of a token, 32 bytes):
+//
+//	o a name                    Account
+//	o m organization 0 user     membership: "owner" or "member"
+//	o r owner 0 repository      Repository
+//	o g owner 0 repository 0 user   granted policy.Role, as a word
+//	o c id                      policy.Claim added by API
+//	t d D                       Token
+//	t i id                      D
+//	t u user 0 id               D, of the tokens that are not revoked
+//	t l id                      when and from where it was last used
+//	t x time(8) id              D; the token may be forgotten from that Unix second on
+//
+// Every value begins with the version byte 1, those that hold D apart.
+package directory

@@ -1,0 +1,210 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"larder/cache"
+	"larder/policy"
+)
+
+// Account returns a user or an organization. Errors: cache.ErrNotExist.
+func (d *Directory) Account(ctx context.Context, name string) (Account, error) {
+	a, err := d.account(ctx, name)
+	if err != nil {
+		return Account{}, err
+	}
+	if a == nil {
+		return Account{}, missing("user or organization", name)
+	}
+	return *a, nil
+}
+
+// account returns nil for a name nobody has.
+func (d *Directory) account(ctx context.Context, name string) (*Account, error) {
+	generation, now := d.generation.Load(), d.now()
+	if a, ok := d.accounts.get(name, generation, now); ok {
+		return a, nil
+	}
+	a := new(Account)
+	if !accountName.MatchString(name) {
+		return nil, nil
+	}
+	err := d.index.View(ctx, func(r cache.Reader) error {
+		ok, err := get(r, accountKey(name), a)
+		if !ok {
+			a = nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up account %s: %w", name, err)
+	}
+	d.accounts.put(name, generation, now, a)
+	return a, nil
+}
+
+// Repository returns the repository named owner/name. Errors: cache.ErrNotExist.
+func (d *Directory) Repository(ctx context.Context, name string) (Repository, error) {
+	r, err := d.repository(ctx, name)
+	if err != nil {
+		return Repository{}, err
+	}
+	if r == nil {
+		return Repository{}, missing("repository", name)
+	}
+	return *r, nil
+}
+
+func (d *Directory) repository(ctx context.Context, full string) (*Repository, error) {
+	generation, now := d.generation.Load(), d.now()
+	if r, ok := d.repositories.get(full, generation, now); ok {
+		return r, nil
+	}
+	owner, name, err := splitRepository(full)
+	if err != nil {
+		return nil, nil
+	}
+	repo := new(Repository)
+	err = d.index.View(ctx, func(r cache.Reader) error {
+		ok, err := get(r, repositoryKey(owner, name), repo)
+		if !ok {
+			repo = nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up repository %s: %w", full, err)
+	}
+	d.repositories.put(full, generation, now, repo)
+	return repo, nil
+}
+
+// Visibility of a repository named owner/name. Errors: cache.ErrNotExist.
+func (d *Directory) Visibility(ctx context.Context, repository string) (policy.Visibility, error) {
+	r, err := d.Repository(ctx, repository)
+	return r.Visibility, err
+}
+
+// place is a user and what he may have a role in: owner/name, or an owner.
+type place struct{ user, where string }
+
+// standing is what is remembered of a place.
+type standing struct {
+	policy.Standing
+	exists bool // the repository, or the owner
+}
+
+// Role returns what a user may do in a repository, without what its visibility
+// adds. Nobody has a role in a repository that does not exist.
+func (d *Directory) Role(ctx context.Context, user, repository string) (policy.Role, error) {
+	s, err := d.standing(ctx, user, repository)
+	return s.Role, err
+}
+
+func (d *Directory) standing(ctx context.Context, user, where string) (standing, error) {
+	k := place{user, where}
+	generation, now := d.generation.Load(), d.now()
+	if s, ok := d.standings.get(k, generation, now); ok {
+		return s, nil
+	}
+	var s standing
+	err := d.index.View(ctx, func(r cache.Reader) (err error) {
+		s, err = readStanding(r, user, where)
+		return err
+	})
+	if err != nil {
+		return standing{}, fmt.Errorf("look up the role of %s in %s: %w", user, where, err)
+	}
+	d.standings.put(k, generation, now, s)
+	return s, nil
+}
+
+// readStanding is the effective role of policy.md section 1: the strongest of
+// ownership, base role and grant. Teams will add to the same place.
+func readStanding(r cache.Reader, user, where string) (s standing, err error) {
+	owner, name, scoped := strings.Cut(where, "/")
+	if scoped {
+		if _, _, bad := splitRepository(where); bad != nil {
+			return s, nil
+		}
+	}
+	var who, whose Account
+	ok, err := get(r, accountKey(user), &who)
+	if err != nil || !ok || who.Suspended {
+		return s, err
+	}
+	if ok, err = get(r, accountKey(owner), &whose); err != nil || !ok {
+		return s, err
+	}
+	if s.Standing, err = readOwnership(r, who, whose); err != nil {
+		return standing{}, err
+	}
+	if !scoped {
+		s.exists = true
+		return s, nil
+	}
+	s.exists, err = has(r, repositoryKey(owner, name))
+	if err != nil || !s.exists {
+		s.Role = policy.RoleNone
+		return s, err
+	}
+	var granted policy.Role
+	_, err = get(r, grantKey(owner, name, user), &granted)
+	s.Role = max(s.Role, granted)
+	return s, err
+}
+
+// readOwnership is the standing that a user has in all that an owner has.
+func readOwnership(r cache.Reader, who, whose Account) (policy.Standing, error) {
+	owner := policy.Standing{Role: policy.RoleAdmin, Member: true, Owner: true}
+	if who.Name == whose.Name || who.Admin {
+		return owner, nil
+	}
+	if !whose.Org {
+		return policy.Standing{}, nil
+	}
+	membership, err := readMembership(r, whose.Name, who.Name)
+	switch {
+	case err != nil || membership == "":
+		return policy.Standing{}, err
+	case membership == Owner:
+		return owner, nil
+	}
+	return policy.Standing{Role: whose.BaseRole, Member: true}, nil
+}
+
+func has(r cache.Reader, key []byte) (bool, error) {
+	var any struct{}
+	return get(r, key, &any)
+}
+
+// Authorize decides whether s may do a to res. It refuses when it cannot tell.
+func (d *Directory) Authorize(ctx context.Context, s policy.Subject, a policy.Action, res policy.Resource) policy.Decision {
+	in := policy.Input{Subject: s, Action: a, Resource: res, AnonymousRead: d.opt.AnonymousRead}
+	if !needsStanding(s, a, res) {
+		return policy.Decide(in)
+	}
+	st, err := d.standing(ctx, s.User, res.Repository)
+	if err != nil {
+		return policy.Decision{Verdict: policy.Deny, Reason: "the access rights could not be read, so this is refused: try again later"}
+	}
+	in.Standing = st.Standing
+	out := policy.Decide(in)
+	if out.Verdict == policy.Deny && len(out.Accepted) == 0 && !st.exists && st.Owner {
+		out.Reason = "there is no repository " + res.Repository + ": create it with `larder repo create " + res.Repository + "`"
+	}
+	return out
+}
+
+// needsStanding spares the lookup where the answer does not depend on it.
+func needsStanding(s policy.Subject, a policy.Action, res policy.Resource) bool {
+	switch a {
+	case policy.Open, policy.Self, policy.Administer:
+		return false
+	case policy.Read:
+		return !s.Anonymous() && res.Visibility != policy.Public && res.Repository != ""
+	}
+	return !s.Anonymous() && res.Repository != ""
+}

@@ -1,0 +1,45 @@
+package directory
+
+import (
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// MaxAge is how old an answer from memory may be, should another process have
+// changed the rows. Changes made here count at once.
+const MaxAge = 5 * time.Second
+
+// memo holds decoded rows in a cache of fixed size. An entry is good for one
+// generation and for MaxAge.
+type memo[K comparable, V any] struct {
+	entries *lru.Cache[K, memoEntry[V]]
+}
+
+type memoEntry[V any] struct {
+	generation uint64
+	at         time.Time
+	value      V
+}
+
+func newMemo[K comparable, V any](size int) (memo[K, V], error) {
+	c, err := lru.New[K, memoEntry[V]](size)
+	return memo[K, V]{c}, err
+}
+
+func (m memo[K, V]) get(k K, generation uint64, now time.Time) (V, bool) {
+	e, ok := m.entries.Get(k)
+	if ok && e.generation == generation {
+		if age := now.Sub(e.at); age >= 0 && age < MaxAge {
+			return e.value, true
+		}
+	}
+	var none V
+	return none, false
+}
+
+// put stores what was read. generation must have been taken before the read,
+// so that a change meanwhile makes the entry useless.
+func (m memo[K, V]) put(k K, generation uint64, now time.Time, v V) {
+	m.entries.Add(k, memoEntry[V]{generation, now, v})
+}

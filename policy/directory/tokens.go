@@ -1,0 +1,143 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+
+	"larder/cache"
+	"larder/policy"
+	"larder/policy/token"
+)
+
+// MaxTokens is how many tokens that are not revoked one user may have.
+const MaxTokens = 10_000
+
+// Tokens lists a user's tokens that are not revoked: one's own, or anyone's to
+// an administrator. Those of others do not exist.
+func (d *Directory) Tokens(ctx context.Context, actor policy.Subject, user string) ([]Token, error) {
+	if actor.Anonymous() {
+		return nil, administer(actor)
+	}
+	if user != actor.User && administer(actor) != nil || !accountName.MatchString(user) {
+		return nil, missing("user", user)
+	}
+	var list []Token
+	var after []byte
+	for {
+		page, last, err := d.tokenPage(ctx, user, after)
+		if err != nil {
+			return nil, fmt.Errorf("list the tokens of %s: %w", user, err)
+		}
+		list = append(list, page...)
+		if last == nil {
+			return list, nil
+		}
+		after = last
+	}
+}
+
+// page is how many rows one transaction reads or writes.
+const page = 1000
+
+// tokenPage reads up to a page of tokens; last is nil behind the end.
+func (d *Directory) tokenPage(ctx context.Context, user string, after []byte) (list []Token, last []byte, err error) {
+	err = d.index.View(ctx, func(r cache.Reader) error {
+		list, last = nil, nil
+		for row, err := range r.Scan(tokenUsersKey(user), after) {
+			if err != nil {
+				return err
+			}
+			if len(list) == page {
+				return nil
+			}
+			t, err := readListed(r, row)
+			if err != nil {
+				return err
+			}
+			list, last = append(list, t), row.Key
+		}
+		last = nil
+		return nil
+	})
+	return list, last, err
+}
+
+func readListed(r cache.Reader, row cache.Row) (Token, error) {
+	digest, _, err := toDigest(row.Value)
+	if err != nil {
+		return Token{}, err
+	}
+	var t tokenRow
+	if _, err := get(r, tokenKey(digest), &t); err != nil {
+		return Token{}, err
+	}
+	var last use
+	_, err = get(r, tokenUseKey(t.ID), &last)
+	t.LastUsed, t.LastAddress = last.At, last.Address
+	return t.Token, err
+}
+
+// RevokeToken ends a token, and all that were traded for it, at once: one's
+// own, or anyone's for an administrator. Errors: cache.ErrNotExist, also for
+// tokens of others and those that are revoked already.
+func (d *Directory) RevokeToken(ctx context.Context, actor policy.Subject, id string) error {
+	if actor.Anonymous() {
+		return administer(actor)
+	}
+	return d.revoke(ctx, actor, id, func(r cache.Reader) (digest, bool, error) {
+		if len(id) > 100 {
+			return digest{}, false, nil
+		}
+		return getDigest(r, tokenIDKey(id))
+	})
+}
+
+// RevokeSecret does the same for a token given as such.
+func (d *Directory) RevokeSecret(ctx context.Context, actor policy.Subject, secret token.Secret) error {
+	if actor.Anonymous() {
+		return administer(actor)
+	}
+	return d.revoke(ctx, actor, secret.Hint()+"…", func(cache.Reader) (digest, bool, error) {
+		return secret.Digest(), true, nil
+	})
+}
+
+func (d *Directory) revoke(ctx context.Context, actor policy.Subject, title string, find func(cache.Reader) (digest, bool, error)) error {
+	err := d.index.Update(ctx, func(w cache.Writer) error {
+		dig, ok, err := find(w)
+		if err != nil {
+			return err
+		}
+		var t tokenRow
+		if ok {
+			ok, err = get(w, tokenKey(dig), &t)
+		}
+		if err != nil {
+			return err
+		}
+		if !ok || !t.Revoked.IsZero() || t.User != actor.User && administer(actor) != nil {
+			return missing("token", title)
+		}
+		t.Revoked = d.now().UTC()
+		return putRevoked(w, dig, t)
+	})
+	d.ended.Add(1)
+	if err != nil && !worded(err) {
+		return fmt.Errorf("revoke token %s: %w", title, err)
+	}
+	return err
+}
+
+// putRevoked keeps the row, so that whoever uses the token reads why it ended,
+// and takes it out of the list.
+func putRevoked(w cache.Writer, dig digest, t tokenRow) error {
+	if err := put(w, tokenKey(dig), t); err != nil {
+		return err
+	}
+	if t.Expires.IsZero() {
+		if err := w.Put(tokenEndKey(t.Revoked.Add(keepEnded), t.ID), dig[:]); err != nil {
+			return err
+		}
+	}
+	return w.Delete(tokenUserKey(t.User, t.ID))
+}

@@ -1,0 +1,374 @@
+package directory
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"larder/cache"
+	"larder/policy"
+	"larder/policy/token"
+)
+
+func TestSignInRefusals(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	ann := w.user("ann")
+	scopes := []policy.Scope{policy.ReadPackages}
+	unknown, err := token.New(token.Personal)
+	must(t, err)
+	for _, bad := range []string{"", "x", w.token + "x", strings.ToLower(w.token), "ldrp_" + strings.Repeat("0", 35) + "1"} {
+		w.refusedSignIn(bad, "malformed")
+	}
+	w.refusedSignIn(unknown.Reveal(), "not known")
+
+	made, secret := w.mint(ann, Mint{Scopes: scopes})
+	w.signIn(secret)
+	must(t, w.RevokeToken(ctx, ann, made.ID))
+	w.refusedSignIn(secret, "revoked on 2026-03-01")
+
+	_, secret = w.mint(ann, Mint{Scopes: scopes, Limits: policy.Limits{CIDRs: []string{"198.51.100.0/24"}}})
+	w.refusedSignIn(secret, "198.51.100.0/24")
+	if _, err := w.Authenticate(ctx, secret, netip.MustParseAddr("198.51.100.7")); err != nil {
+		t.Error(err)
+	}
+	if _, err := w.Authenticate(ctx, secret, netip.Addr{}); err == nil {
+		t.Error("an unknown address is inside a limit")
+	}
+
+	_, secret = w.mint(ann, Mint{Scopes: scopes, Lifetime: time.Hour})
+	must(t, w.Suspend(ctx, w.admin, "ann"))
+	w.refusedSignIn(secret, "suspended")
+	must(t, w.Resume(ctx, w.admin, "ann"))
+	w.signIn(secret)
+	w.clock.forward(time.Hour - time.Second)
+	w.signIn(secret)
+	w.clock.forward(time.Second)
+	w.refusedSignIn(secret, "expired on 2026-03-01")
+}
+
+// What a token may not do, no token made with it may (threat 30).
+func TestMintsOnlySubsets(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	w.user("ann")
+	_, secret := w.mint(w.admin, Mint{User: "ann", Scopes: []policy.Scope{policy.WritePackages}, Limits: policy.Limits{Owners: []string{"ann"}}})
+	ann := w.signIn(secret)
+	for _, s := range []policy.Scope{policy.DeletePackages, policy.Repo, policy.AdminOrg, policy.AdminInstance} {
+		_, _, err := w.MintToken(ctx, ann, Mint{Scopes: []policy.Scope{s}})
+		var refusal *policy.Refusal
+		if !errors.As(err, &refusal) || !slices.Equal(refusal.Decision.Accepted, []policy.Scope{s}) {
+			t.Errorf("mint %s: %v", s, err)
+		}
+	}
+	made, text := w.mint(ann, Mint{Name: "ci", Scopes: []policy.Scope{policy.ReadPackages, policy.WritePackages}})
+	if !slices.Equal(made.Limits.Owners, []string{"ann"}) || made.MintedFrom != ann.TokenID || made.User != "ann" {
+		t.Errorf("made %+v", made)
+	}
+	if got := w.signIn(text); !slices.Equal(got.Limits.Owners, []string{"ann"}) {
+		t.Errorf("signed in with %+v", got.Limits)
+	}
+	for name, c := range map[string]struct {
+		mint Mint
+		kind error
+	}{
+		"wider limits":   {Mint{Scopes: made.Scopes, Limits: policy.Limits{Owners: []string{"admin"}}}, policy.ErrDenied},
+		"for another":    {Mint{Scopes: made.Scopes, User: "admin"}, policy.ErrDenied},
+		"forever":        {Mint{Scopes: made.Scopes, Forever: true}, policy.ErrDenied},
+		"no scope":       {Mint{}, ErrInvalid},
+		"unknown scope":  {Mint{Scopes: []policy.Scope{"all"}}, ErrInvalid},
+		"unknown kind":   {Mint{Scopes: made.Scopes, Kind: "x"}, ErrInvalid},
+		"bad limit":      {Mint{Scopes: made.Scopes, Limits: policy.Limits{CIDRs: []string{"x"}}}, ErrInvalid},
+		"long life":      {Mint{Scopes: made.Scopes, Lifetime: MaxLifetime + time.Second}, ErrInvalid},
+		"negative life":  {Mint{Scopes: made.Scopes, Lifetime: -time.Hour}, ErrInvalid},
+		"no life":        {Mint{Scopes: made.Scopes, Lifetime: time.Millisecond}, ErrInvalid},
+		"long job":       {Mint{Scopes: made.Scopes, Kind: token.Job, Lifetime: 2 * time.Hour}, ErrInvalid},
+		"eternal job":    {Mint{Scopes: made.Scopes, Kind: token.Job, Forever: true}, ErrInvalid},
+		"name of lines":  {Mint{Scopes: made.Scopes, Name: "a\nb"}, ErrInvalid},
+		"name too long":  {Mint{Scopes: made.Scopes, Name: strings.Repeat("n", 201)}, ErrInvalid},
+		"limits too big": {Mint{Scopes: made.Scopes, Limits: policy.Limits{Packages: slices.Repeat([]string{strings.Repeat("p", 256)}, 100), Repositories: slices.Repeat([]string{strings.Repeat("r", 90) + "/" + strings.Repeat("r", 90)}, 100)}}, ErrInvalid},
+	} {
+		_, _, err := w.MintToken(ctx, ann, c.mint)
+		wantKind(t, name, err, c.kind)
+	}
+	_, _, err := w.MintToken(ctx, policy.Subject{}, Mint{Scopes: made.Scopes})
+	wantKind(t, "by nobody", err, policy.ErrUnauthenticated)
+	must(t, w.Suspend(ctx, w.admin, "ann"))
+	_, _, err = w.MintToken(ctx, w.admin, Mint{User: "ann", Scopes: made.Scopes})
+	wantKind(t, "for a suspended user", err, ErrConflict)
+}
+
+func TestLifetimes(t *testing.T) {
+	w := newWorld(t, Options{})
+	now := w.clock.Now()
+	for _, c := range []struct {
+		mint Mint
+		want time.Time
+	}{
+		{Mint{}, now.Add(90 * 24 * time.Hour)},
+		{Mint{Lifetime: MaxLifetime}, now.Add(365 * 24 * time.Hour)},
+		{Mint{Kind: token.Robot, Lifetime: time.Minute}, now.Add(time.Minute)},
+		{Mint{Kind: token.Job}, now.Add(15 * time.Minute)},
+		{Mint{Kind: token.Bearer}, now.Add(5 * time.Minute)},
+		{Mint{Forever: true}, time.Time{}},
+	} {
+		c.mint.Scopes = policy.AllScopes()
+		made, secret := w.mint(w.admin, c.mint)
+		if !made.Expires.Equal(c.want) || !strings.HasPrefix(secret, made.Hint) || !strings.HasSuffix(secret, made.Last4) {
+			t.Errorf("%+v expires %v, want %v", c.mint, made.Expires, c.want)
+		}
+	}
+}
+
+// A traded token expires no later than the one it was traded for and ends with
+// it; so does all that is made with it.
+func TestTradedTokensEndWithTheirs(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	w.user("ann")
+	scopes := []policy.Scope{policy.WritePackages}
+	first, firstSecret := w.mint(w.admin, Mint{User: "ann", Scopes: scopes, Lifetime: 24 * time.Hour})
+	ann := w.signIn(firstSecret)
+	session, sessionSecret := w.mint(ann, Mint{Scopes: scopes, Trade: true})
+	made, madeSecret := w.mint(w.signIn(sessionSecret), Mint{Scopes: scopes})
+	free, freeSecret := w.mint(ann, Mint{Scopes: scopes})
+	if !session.Expires.Equal(first.Expires) || !made.Expires.Equal(first.Expires) || !free.Expires.After(first.Expires) {
+		t.Errorf("expiries: first %v, session %v, made %v, free %v", first.Expires, session.Expires, made.Expires, free.Expires)
+	}
+	must(t, w.RevokeToken(ctx, ann, session.ID))
+	w.refusedSignIn(sessionSecret, "revoked")
+	w.signIn(madeSecret) // logging out does not end what was made meanwhile
+	must(t, w.RevokeSecret(ctx, ann, parse(t, firstSecret)))
+	w.refusedSignIn(madeSecret, "traded")
+	w.signIn(freeSecret)
+	_, _, err := w.MintToken(ctx, ann, Mint{Scopes: scopes})
+	wantKind(t, "mint with a revoked token", err, policy.ErrUnauthenticated)
+}
+
+func TestJobTokensCannotOutliveThemselves(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	scopes := policy.AllScopes()
+	job, secret := w.mint(w.admin, Mint{Kind: token.Job, Scopes: scopes})
+	for range maxAncestors {
+		var made Token
+		made, secret = w.mint(w.signIn(secret), Mint{Scopes: scopes, Trade: true})
+		if !made.Expires.Equal(job.Expires) {
+			t.Fatalf("expires %v, the job %v", made.Expires, job.Expires)
+		}
+	}
+	_, _, err := w.MintToken(ctx, w.signIn(secret), Mint{Scopes: scopes, Trade: true})
+	wantKind(t, "one trade too many", err, policy.ErrDenied)
+	forever, _, err := w.MintToken(ctx, w.signIn(secret), Mint{Scopes: scopes, Forever: true})
+	must(t, err)
+	w.clock.forward(15 * time.Minute)
+	w.refusedSignIn(forever.Reveal(), "")
+}
+
+func TestTokensOfOthersDoNotExist(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	ann, eve := w.user("ann"), w.user("eve")
+	made, secret := w.mint(ann, Mint{Name: "ci", Scopes: []policy.Scope{policy.ReadPackages}})
+	wantKind(t, "revoke a foreign id", w.RevokeToken(ctx, eve, made.ID), cache.ErrNotExist)
+	wantKind(t, "revoke a foreign secret", w.RevokeSecret(ctx, eve, parse(t, secret)), cache.ErrNotExist)
+	foreign, unknown := w.RevokeToken(ctx, eve, made.ID).Error(), w.RevokeToken(ctx, eve, "0000000000000000").Error()
+	if strings.ReplaceAll(foreign, made.ID, "") != strings.ReplaceAll(unknown, "0000000000000000", "") {
+		t.Errorf("foreign %q, unknown %q", foreign, unknown)
+	}
+	_, err := w.Tokens(ctx, eve, "ann")
+	wantKind(t, "list foreign tokens", err, cache.ErrNotExist)
+	wantKind(t, "revoke by nobody", w.RevokeToken(ctx, policy.Subject{}, made.ID), policy.ErrUnauthenticated)
+	list, err := w.Tokens(ctx, ann, "ann")
+	if err != nil || len(list) != 2 {
+		t.Fatalf("own tokens: %v, %v", list, err)
+	}
+	if list, err = w.Tokens(ctx, w.admin, "ann"); err != nil || len(list) != 2 {
+		t.Errorf("listed by an administrator: %v, %v", list, err)
+	}
+	must(t, w.RevokeToken(ctx, w.admin, made.ID))
+	w.refusedSignIn(secret, "revoked")
+	wantKind(t, "revoke twice", w.RevokeToken(ctx, ann, made.ID), cache.ErrNotExist)
+	if list, err = w.Tokens(ctx, ann, "ann"); err != nil || len(list) != 1 {
+		t.Errorf("after the revocation: %v, %v", list, err)
+	}
+	wantKind(t, "a very long id", w.RevokeToken(ctx, ann, strings.Repeat("a", 5000)), cache.ErrNotExist)
+}
+
+func TestLastUseIsWrittenInBatches(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	ann := w.user("ann")
+	must(t, w.Flush(ctx))
+	updates := w.index.updates
+	made, secret := w.mint(ann, Mint{Scopes: []policy.Scope{policy.ReadPackages}})
+	for range 50 {
+		w.signIn(secret)
+	}
+	if w.index.updates != updates+1 {
+		t.Errorf("%d transactions for one mint and 50 sign-ins", w.index.updates-updates)
+	}
+	broken := errors.New("no")
+	w.index.fail(broken)
+	wantKind(t, "flush", w.Flush(ctx), broken)
+	w.index.fail(nil)
+	must(t, w.Flush(ctx))
+	updates = w.index.updates
+	must(t, w.Flush(ctx))
+	if w.index.updates != updates {
+		t.Error("an empty flush writes")
+	}
+	list, err := w.Tokens(ctx, ann, "ann")
+	must(t, err)
+	i := slices.IndexFunc(list, func(x Token) bool { return x.ID == made.ID })
+	if i < 0 || !list[i].LastUsed.Equal(w.clock.Now()) || list[i].LastAddress != here {
+		t.Errorf("last use %+v", list)
+	}
+}
+
+func TestFlushOfManyTokens(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	for i := range 2*page + 7 {
+		w.uses.note(fmt.Sprintf("%016x", i), use{At: w.clock.Now(), Address: here})
+	}
+	must(t, w.Flush(ctx))
+	n := 0
+	must(t, w.index.View(ctx, func(r cache.Reader) error {
+		n = 0
+		for range r.Scan([]byte("tl0"), nil) {
+			n++
+		}
+		return nil
+	}))
+	if n < 2*page+7 {
+		t.Errorf("%d of %d were written", n, 2*page+7)
+	}
+}
+
+func TestListsAreReadInPages(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	w.user("ann")
+	must(t, w.index.Update(ctx, func(tx cache.Writer) error {
+		for i := range page + 3 {
+			dig := digest{1, byte(i), byte(i >> 8)}
+			row := tokenRow{Token: Token{ID: fmt.Sprintf("%016x", i), User: "ann"}}
+			if err := putToken(tx, dig, row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	list, err := w.Tokens(ctx, w.admin, "ann")
+	if err != nil || len(list) != page+4 {
+		t.Errorf("%d tokens, %v", len(list), err)
+	}
+}
+
+func TestTokensAreBounded(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	must(t, w.index.Update(ctx, func(tx cache.Writer) error {
+		for i := range MaxTokens {
+			if err := tx.Put(tokenUserKey("admin", fmt.Sprint(i)), make([]byte, 32)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	_, _, err := w.MintToken(ctx, w.admin, Mint{Scopes: policy.AllScopes()})
+	wantKind(t, "one more", err, ErrConflict)
+}
+
+func TestPurge(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	scopes := []policy.Scope{policy.ReadPackages}
+	_, short := w.mint(w.admin, Mint{Scopes: scopes, Lifetime: time.Hour})
+	_, long := w.mint(w.admin, Mint{Scopes: scopes, Lifetime: MaxLifetime})
+	forever, _ := w.mint(w.admin, Mint{Scopes: scopes, Forever: true})
+	must(t, w.RevokeToken(ctx, w.admin, forever.ID))
+	w.signIn(short)
+	must(t, w.Flush(ctx))
+	w.clock.forward(keepEnded)
+	if n, err := w.Purge(ctx); n != 1 || err != nil {
+		t.Errorf("purged %d, %v: want the revoked one", n, err)
+	}
+	w.refusedSignIn(short, "expired")
+	w.clock.forward(2 * time.Hour)
+	if n, err := w.Purge(ctx); n != 1 || err != nil {
+		t.Errorf("purged %d, %v: want the expired one", n, err)
+	}
+	w.refusedSignIn(short, "not known")
+	w.signIn(long)
+	list, err := w.Tokens(ctx, w.admin, "admin")
+	if err != nil || len(list) != 2 {
+		t.Errorf("left: %v, %v", list, err)
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	try := func(remote netip.Addr) time.Duration {
+		t.Helper()
+		secret, err := token.New(token.Personal)
+		must(t, err)
+		_, err = w.Authenticate(ctx, secret.Reveal(), remote)
+		wantKind(t, "a bad token", err, policy.ErrUnauthenticated)
+		var throttled *ThrottledError
+		if errors.As(err, &throttled) {
+			return throttled.RetryAfter()
+		}
+		return 0
+	}
+	for i := range addressBurst {
+		if wait := try(here); wait != 0 {
+			t.Fatalf("failure %d has to wait %v", i, wait)
+		}
+	}
+	for want := time.Second; want <= maxWait; want *= 2 {
+		if got := try(here); got != want {
+			t.Fatalf("wait %v, want %v", got, want)
+		}
+		if got := try(here); got != want {
+			t.Fatalf("asking again lengthened the wait to %v", got)
+		}
+		// The count has fallen meanwhile: fill it up again.
+		w.clock.forward(want)
+		for range int(want.Seconds()) - 1 {
+			if got := try(here); got != 0 {
+				t.Fatalf("wait %v after a pause", got)
+			}
+		}
+	}
+	w.signIn(w.token) // a valid token is never throttled
+	if wait := try(netip.MustParseAddr("192.0.2.2")); wait != 0 {
+		t.Errorf("another address has to wait %v", wait)
+	}
+	w.clock.forward(time.Hour)
+	for range addressBurst {
+		if wait := try(here); wait != 0 {
+			t.Fatalf("wait %v after an hour", wait)
+		}
+	}
+	if wait := try(here); wait != time.Second {
+		t.Errorf("after an hour the wait begins at %v", wait)
+	}
+}
+
+// One bad token is counted over all addresses, an IPv6 customer as one.
+func TestBackoffPerTokenAndNetwork(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	secret, err := token.New(token.Robot)
+	must(t, err)
+	throttled := 0
+	for i := range hintBurst + 5 {
+		_, err := w.Authenticate(ctx, secret.Reveal(), netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}))
+		var wait *ThrottledError
+		if errors.As(err, &wait) {
+			throttled++
+		}
+	}
+	if throttled != 5 {
+		t.Errorf("%d of 5 were throttled", throttled)
+	}
+	a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::ffff")
+	if network(a) != network(b) || network(a) == network(netip.MustParseAddr("2001:db8:0:1::1")) || network(netip.Addr{}).IsValid() {
+		t.Error("networks are told apart wrongly")
+	}
+}
