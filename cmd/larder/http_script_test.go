@@ -56,7 +56,7 @@ func parseExchange(ts *testscript.TestScript, args []string) exchange {
 //
 // STATUS may be several, as in 404|410, and "broken" for a reply that breaks off.
 // The path is sent as it is written, dots and escapes included, redirects are
-// not followed nothing is decompressed, and a body is JSON unless a header says otherwise.
+// not followed, nothing is decompressed, and a body is JSON unless a header says otherwise.
 func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	x := parseExchange(ts, args)
 	usage(ts, neg || len(x.rest) != 1, "http METHOD URL [-H 'Name: value']... [-t TOKEN] [-d FILE] STATUS")

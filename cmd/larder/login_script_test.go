@@ -35,7 +35,7 @@ func cmdWebLogin(ts *testscript.TestScript, neg bool, args []string) {
 		writer.Close()
 	}()
 	opened, scan := false, bufio.NewScanner(reader)
-	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+/\S+`)
+	address := regexp.MustCompile(`http://127\.0\.0\.1:\d+/\S*login\S*`)
 	for scan.Scan() {
 		fmt.Fprintln(ts.Stdout(), scan.Text())
 		if found := address.FindString(scan.Text()); found != "" && !opened {
