@@ -9,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"larder/cmd/bench/process"
 	"larder/upstream/upstreamtest/npmtest"
 )
 
@@ -84,7 +85,7 @@ func params(t *testing.T, dir string) testscript.Params {
 type story struct {
 	env       *testscript.Env
 	upstreams map[string]*npmtest.Registry
-	server    *process
+	server    *process.Process
 	flags     []string // of the last start, for a restart
 	address   string
 }
@@ -129,7 +130,8 @@ func setup(env *testscript.Env, bin string) error {
 // close ends what a script left running, and shows the log of a story that failed.
 func (s *story) close() {
 	if s.server != nil {
-		s.server.kill()
+		// A story may end with a server that has ended already.
+		_ = s.server.Kill()
 	}
 	for _, u := range s.upstreams {
 		u.Close()

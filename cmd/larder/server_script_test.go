@@ -1,86 +1,23 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"larder/cmd/bench/process"
 )
 
 // serverRegistry is the variable that holds what the server, and no client, is
 // to find as npm's configured registry.
 const serverRegistry = "SERVER_NPM_REGISTRY"
-
-// process is a running larder.
-type process struct {
-	cmd   *exec.Cmd
-	ready chan struct{} // closed by the ready line
-	done  chan struct{} // closed when the process has ended
-	err   error         // how it ended, valid after done
-}
-
-// start runs larder with its output appended to logFile.
-func start(program string, env, flags []string, dir, logFile string) (*process, error) {
-	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("start larder: %w", err)
-	}
-	reader, writer := io.Pipe()
-	p := &process{
-		cmd:   exec.Command(program, append([]string{"serve"}, flags...)...),
-		ready: make(chan struct{}),
-		done:  make(chan struct{}),
-	}
-	p.cmd.Env, p.cmd.Dir = env, dir
-	p.cmd.Stdout, p.cmd.Stderr = writer, writer
-	if err := p.cmd.Start(); err != nil {
-		log.Close()
-		return nil, fmt.Errorf("start larder: %w", err)
-	}
-	var drained sync.WaitGroup
-	drained.Go(func() { p.watch(reader, log) })
-	go func() {
-		p.err = p.cmd.Wait()
-		writer.Close()
-		drained.Wait()
-		log.Close()
-		close(p.done)
-	}()
-	return p, nil
-}
-
-// watch copies the output to the log and looks for the ready line.
-func (p *process) watch(output io.Reader, log io.Writer) {
-	ready, scan := false, bufio.NewScanner(output)
-	for scan.Scan() {
-		fmt.Fprintln(log, scan.Text())
-		var line struct{ Message string }
-		if !ready && json.Unmarshal(scan.Bytes(), &line) == nil && line.Message == "ready" {
-			ready = true
-			close(p.ready)
-		}
-	}
-	// A line too long to scan must not block the program.
-	_, _ = io.Copy(log, output)
-}
-
-func (p *process) kill() {
-	// It may have ended by itself; then there is nothing to kill.
-	_ = p.cmd.Process.Kill()
-	<-p.done
-}
 
 // cmdStart starts larder on a free port, or the one of before, and waits until
 // it is ready: larder-start [FLAG]... Without flags those of the last start
@@ -100,19 +37,19 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	program, err := exec.LookPath("larder")
 	ts.Check(err)
 	flags := append([]string{"--listen", s.address, "--data", ts.Getenv("LARDER_DATA")}, s.flags...)
-	p, err := start(program, environment(ts), flags, ts.MkAbs("."), filepath.Join(ts.Getenv("WORK"), "larder.log"))
+	p, err := process.Start(process.Options{
+		Program: program, Args: append([]string{"serve"}, flags...), Env: environment(ts),
+		Dir: ts.MkAbs("."), Log: filepath.Join(ts.Getenv("WORK"), "larder.log"),
+	})
 	ts.Check(err)
-	select {
-	case <-p.ready:
-	case <-p.done:
-		if !neg {
-			ts.Fatalf("larder ended instead of getting ready: %v", p.err)
+	if err := p.Ready(waitLimit); err != nil {
+		if !neg || !errors.Is(err, process.ErrEnded) {
+			// It may have ended; that it did not get ready is what counts.
+			_ = p.Kill()
+			ts.Fatalf("%v", err)
 		}
 		s.flags = nil
 		return
-	case <-time.After(waitLimit):
-		p.kill()
-		ts.Fatalf("larder did not get ready within %s", waitLimit)
 	}
 	s.server = p
 	if neg {
@@ -168,7 +105,7 @@ func freeAddress(ts *testscript.TestScript) string {
 	return listener.Addr().String()
 }
 
-func running(ts *testscript.TestScript) *process {
+func running(ts *testscript.TestScript) *process.Process {
 	s := storyOf(ts)
 	if s.server == nil {
 		ts.Fatalf("larder does not run")
@@ -181,28 +118,13 @@ func running(ts *testscript.TestScript) *process {
 // cmdStop ends larder as an operator does, and wants exit status 0: larder-stop.
 func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) > 0, "larder-stop")
-	p := running(ts)
-	ts.Check(p.cmd.Process.Signal(syscall.SIGTERM))
-	select {
-	case <-p.done:
-	case <-time.After(waitLimit):
-		p.kill()
-		ts.Fatalf("larder did not end within %s of SIGTERM", waitLimit)
-	}
-	if p.err != nil {
-		ts.Fatalf("larder ended with %v", p.err)
-	}
+	ts.Check(running(ts).Stop(waitLimit))
 }
 
 // cmdKill ends larder as a power cut does: larder-kill.
 func cmdKill(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) > 0, "larder-kill")
-	p := running(ts)
-	p.kill()
-	var exit *exec.ExitError
-	if !errors.As(p.err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-		ts.Fatalf("larder had ended before it was killed: %v", p.err)
-	}
+	ts.Check(running(ts).Kill())
 }
 
 // cmdLog prints what larder wrote so far: larder-log.
