@@ -1,0 +1,146 @@
+// Command bench measures larder beside what people would use instead, on the
+// machine it runs on, and prints tables in Markdown.
+//
+//	go run ./cmd/bench [flags] hits|misses|packument|install|idle|growth|all
+//
+// hits compares cached tarballs with the same files served by nginx; misses, the
+// first byte and the whole of files from a scripted far upstream; packument, a
+// document of 20 MB cold and warm; install, a real project directly, through
+// larder and through verdaccio; idle, start time and memory; growth, the same by
+// number of packages held. Figures of one run compare with each other, not with
+// those of another machine or hour.
+//
+// hits and growth need nginx and wrk (Debian's packages of these names); install
+// needs npm and the upstream it is configured with.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// bench is what all measurements share.
+type bench struct {
+	dir         string // scratch, removed at the end
+	program     string // the larder binary
+	rounds      int
+	duration    time.Duration // of one load
+	connections int
+	entries     []int // sizes of growth
+	tools       string
+	out         io.Writer
+	log         io.Writer
+}
+
+// measurement is one subcommand.
+type measurement struct {
+	name string
+	run  func(context.Context, *bench) error
+}
+
+func measurements() []measurement {
+	return []measurement{
+		{"hits", hits},
+		{"misses", misses},
+		{"packument", packument},
+		{"install", install},
+		{"idle", idle},
+		{"growth", growth},
+	}
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out, log io.Writer) error {
+	b, name, err := parse(args, out, log)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp("", "larder-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	if b.program == "" {
+		if err := b.build(ctx); err != nil {
+			return err
+		}
+	}
+	for _, m := range measurements() {
+		if name != m.name && name != "all" {
+			continue
+		}
+		fmt.Fprintf(out, "\n## %s\n\n", m.name)
+		if err := m.run(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+func parse(args []string, out, log io.Writer) (*bench, string, error) {
+	b := &bench{out: out, log: log}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(log)
+	flags.StringVar(&b.program, "larder", "", "measure this binary instead of building ./cmd/larder")
+	flags.IntVar(&b.rounds, "rounds", 5, "rounds of each comparison; medians are printed")
+	flags.DurationVar(&b.duration, "duration", 3*time.Second, "length of one load")
+	flags.IntVar(&b.connections, "connections", 32, "kept-alive connections of one load")
+	flags.StringVar(&b.tools, "tools", ".tools", "folder for the server that install compares with")
+	entries := flags.String("entries", "1000,10000", "numbers of packages that growth looks at, ascending")
+	flags.Usage = func() {
+		fmt.Fprintf(log, "usage: bench [flags] %s|all\n", strings.Join(names(), "|"))
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return nil, "", err
+	}
+	if flags.NArg() != 1 || flags.Arg(0) != "all" && !slices.Contains(names(), flags.Arg(0)) {
+		return nil, "", fmt.Errorf("name one of %s or all", strings.Join(names(), ", "))
+	}
+	if b.rounds < 1 || b.connections < 1 || b.duration <= 0 {
+		return nil, "", errors.New("rounds, connections and duration must be positive")
+	}
+	var err error
+	b.entries, err = numbers(*entries)
+	return b, flags.Arg(0), err
+}
+
+func names() []string {
+	var all []string
+	for _, m := range measurements() {
+		all = append(all, m.name)
+	}
+	return all
+}
+
+// build builds the static binary as it is shipped.
+func (b *bench) build(ctx context.Context) error {
+	b.program = filepath.Join(b.dir, "larder")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", b.program, "larder/cmd/larder")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build larder: %w\n%s", err, out)
+	}
+	return nil
+}
