@@ -27,7 +27,7 @@ func install(ctx context.Context, b *bench) error {
 	if err != nil {
 		return fmt.Errorf("ask npm for its registry: %w", err)
 	}
-	far := strings.TrimSpace(string(out))
+	far := strings.TrimSuffix(strings.TrimSpace(string(out)), "/")
 	ours, err := b.larder(filepath.Join(b.dir, "install"), far)
 	if err != nil {
 		return err
