@@ -16,6 +16,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// replyLimit is longer than the longest wait for an upstream.
+const replyLimit = 2 * time.Minute
+
 // exchange is a request as a script spells it.
 type exchange struct {
 	method, url string
@@ -62,7 +65,7 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(x.rest) != 1, "http METHOD URL [-H 'Name: value']... [-t TOKEN] [-d FILE] STATUS")
 	q := x.request(ts)
 	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
-	w, err := (&http.Client{Transport: transport, Timeout: waitLimit, CheckRedirect: func(*http.Request, []*http.Request) error {
+	w, err := (&http.Client{Transport: transport, Timeout: replyLimit, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}).Do(q)
 	ts.Check(err)

@@ -24,7 +24,7 @@ func layers() []layer {
 		system = "golang.org/x/sys"
 	)
 	return []layer{
-		{path: "cmd/bench", own: []string{"upstream/upstreamtest"}},
+		{path: "cmd/bench", own: []string{"upstream/upstreamtest"}, external: []string{sync}},
 		{path: "cmd/larder/config", own: []string{"upstream", "policy", "cache", "formats"}, external: []string{"go.yaml.in/yaml"}},
 		{path: "cmd", own: []string{""}, external: []string{""}},
 		{path: "proxy/admin", own: []string{"policy", "cache", "upstream", "formats"}, external: []string{"github.com/prometheus/", sync}},
@@ -33,12 +33,14 @@ func layers() []layer {
 		{path: "proxy", own: []string{"proxy/registry", "formats", "policy", "cache", "upstream"}, external: []string{"github.com/rs/zerolog", sync}},
 		{path: "formats/all", own: []string{"formats"}},
 		{path: "formats/formattest", own: []string{"formats", "policy", "cache"}},
-		{path: "formats/npm", own: []string{"formats", "policy", "cache"}, external: []string{"github.com/go-json-experiment/json", "github.com/Masterminds/semver"}},
+		{path: "formats/npm", own: []string{"formats", "policy", "cache"}, external: []string{"github.com/go-json-experiment/json", "github.com/Masterminds/semver", "github.com/klauspost/compress"}},
 		{path: "formats", own: []string{"policy", "cache"}, external: []string{"github.com/klauspost/compress"}},
 		{path: "cache/badger", own: []string{"cache"}, external: []string{"github.com/dgraph-io/badger", sync}},
 		{path: "cache/tier", own: []string{"cache"}, external: []string{"github.com/hashicorp/golang-lru"}},
 		{path: "cache", own: []string{"cache"}, external: []string{sync, system}},
-		{path: "policy", own: []string{"policy", "cache"}, external: []string{sync}},
+		{path: "policy/directory", own: []string{"policy", "cache"}, external: []string{sync, "github.com/hashicorp/golang-lru"}},
+		{path: "policy/token", own: []string{"policy", "cache"}},
+		{path: "policy", own: []string{"policy"}},
 		{path: "upstream", own: []string{"upstream"}, external: []string{sync}},
 	}
 }
