@@ -235,6 +235,27 @@ func TestRoutesAreReachable(t *testing.T) {
 	}
 }
 
+// TestUnavailable: exactly the operations that are offered need a handler.
+func TestUnavailable(t *testing.T) {
+	got := map[Op]bool{}
+	for _, r := range routes {
+		for _, op := range r.ops {
+			if op.unavailable() {
+				got[op] = true
+			}
+		}
+	}
+	for _, op := range []Op{opLegacyAll, opMembers, opStage, opTrust, opOIDC, opHooks} {
+		if !got[op] {
+			t.Errorf("%s is on no route, or is offered", op)
+		}
+		delete(got, op)
+	}
+	if len(got) > 0 {
+		t.Errorf("not offered: %v", got)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"", "@s/n", "@s\x00n", "a\x00-\x00b.tgz", "-\x00package\x00@s/n\x00dist-tags\x00x", "-\x00v1\x00login"} {
 		f.Add("GET", s, "application/json;q=1")

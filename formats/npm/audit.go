@@ -1,0 +1,249 @@
+package npm
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/klauspost/compress/gzip"
+
+	"larder/formats"
+)
+
+// Limits of an audit.
+const (
+	maxAudit      = 32 << 20 // bytes of a request or a reply, decoded
+	maxAuditDepth = 512      // a quick audit nests as deeply as the dependencies do
+)
+
+// ReadBody reads the body of an audit. It inflates gzip, whether or not a
+// header announced it: npm announces it, and some servers between do not.
+// Errors: formats.ErrTooLarge, formats.ErrBadRequest, those of r.
+func ReadBody(r io.Reader) ([]byte, error) {
+	in := bufio.NewReader(r)
+	head, err := in.Peek(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read the audit body: %w", err)
+	}
+	var src io.Reader = in
+	zipped := bytes.Equal(head, []byte{0x1f, 0x8b})
+	if zipped {
+		if src, err = gzip.NewReader(in); err != nil {
+			return nil, bad("the request body is not valid gzip")
+		}
+	}
+	body, err := io.ReadAll(io.LimitReader(src, maxAudit+1))
+	switch {
+	case err != nil && zipped:
+		return nil, bad("the request body is not valid gzip")
+	case err != nil:
+		return nil, fmt.Errorf("read the audit body: %w", err)
+	case len(body) > maxAudit:
+		return nil, formats.Refuse(formats.ErrTooLarge, fmt.Sprintf("the audit is larger than %d MiB", maxAudit>>20))
+	}
+	return body, nil
+}
+
+// value returns the one JSON value that doc holds. Errors: ErrDocument.
+func value(doc []byte) ([]byte, error) {
+	v := jsontext.Value(bytes.TrimSpace(doc))
+	if !v.IsValid(jsontext.AllowInvalidUTF8(true)) {
+		return nil, fmt.Errorf("%w: it is not JSON", ErrDocument)
+	}
+	return v, nil
+}
+
+// Bulk is the body of a bulk audit: versions by package name.
+type Bulk map[string][]string
+
+// ParseBulk reads the body of a bulk audit. Errors: formats.ErrBadRequest.
+func ParseBulk(body []byte) (Bulk, error) {
+	raw, err := value(body)
+	if err != nil || !isObject(raw) {
+		return nil, bad("the audit is not an object of versions by package")
+	}
+	b := Bulk{}
+	for m := range members(raw) {
+		versions := []string{}
+		for e := range elements(m.value) {
+			v, ok := text(e)
+			if !ok {
+				return nil, bad("the versions of %s in the audit are not strings", quoteShort(string(m.name)))
+			}
+			versions = append(versions, v)
+		}
+		b[string(m.name)] = versions
+	}
+	return b, nil
+}
+
+// Names returns the package names, sorted.
+func (b Bulk) Names() []string { return slices.Sorted(maps.Keys(b)) }
+
+// Encode writes the body without the packages that drop names, in a fixed
+// order so that equal audits are equal bytes, and reports whether any is left.
+func (b Bulk) Encode(drop func(name string) bool) (body []byte, left bool) {
+	var out builder
+	out.open()
+	for _, name := range b.Names() {
+		if drop(name) {
+			continue
+		}
+		left = true
+		out.key(name)
+		out.openArray()
+		for _, v := range slices.Sorted(slices.Values(b[name])) {
+			out.string(v)
+		}
+		out.closeArray()
+	}
+	out.close()
+	return out.out, left
+}
+
+// MergeBulk joins the replies of several upstreams to bulk audits: the
+// advisories of each package, those with the same id once. Errors: ErrDocument.
+func MergeBulk(replies ...[]byte) ([]byte, error) {
+	byName := map[string][][]byte{}
+	known := map[string]bool{}
+	for _, reply := range replies {
+		raw, err := value(reply)
+		if err != nil {
+			return nil, err
+		}
+		if !isObject(raw) {
+			return nil, fmt.Errorf("%w: the audit reply is not an object", ErrDocument)
+		}
+		for m := range members(raw) {
+			name := string(m.name)
+			for advisory := range elements(m.value) {
+				id := name + "\x00" + string(field(advisory, "id"))
+				if field(advisory, "id") == nil || !known[id] {
+					known[id] = true
+					byName[name] = append(byName[name], advisory)
+				}
+			}
+		}
+	}
+	var out builder
+	out.open()
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		out.key(name)
+		out.openArray()
+		for _, advisory := range byName[name] {
+			out.value(advisory)
+		}
+		out.closeArray()
+	}
+	out.close()
+	return out.out, nil
+}
+
+// EmptyQuickAudit is the reply to a quick audit that found nothing. Older
+// clients crash on a bare {}.
+func EmptyQuickAudit() []byte {
+	return []byte(`{"actions":[],"advisories":{},"muted":[],"metadata":{"vulnerabilities":` +
+		`{"info":0,"low":0,"moderate":0,"high":0,"critical":0},` +
+		`"dependencies":0,"devDependencies":0,"optionalDependencies":0,"totalDependencies":0}}`)
+}
+
+// QuickNames returns every package name in the body of a quick audit, sorted.
+// Errors: formats.ErrBadRequest.
+func QuickNames(body []byte) ([]string, error) {
+	names := map[string]bool{}
+	_, err := FilterQuick(body, func(name string) bool {
+		names[name] = true
+		return false
+	})
+	return slices.Sorted(maps.Keys(names)), err
+}
+
+// FilterQuick returns the body of a quick audit without the packages that drop
+// names: in dependencies and requires of all levels, in the lists of what is
+// installed and removed, and as the name of the project itself.
+// Errors: formats.ErrBadRequest.
+func FilterQuick(body []byte, drop func(name string) bool) ([]byte, error) {
+	raw, err := value(body)
+	if err != nil || !isObject(raw) {
+		return nil, bad("the audit is not a tree of dependencies")
+	}
+	if depth(raw) > maxAuditDepth {
+		return nil, bad("the audit nests more than %d levels", maxAuditDepth)
+	}
+	f := quickFilter{drop: drop}
+	f.node(raw)
+	return f.out.out, nil
+}
+
+type quickFilter struct {
+	out  builder
+	drop func(name string) bool
+}
+
+// node copies a package of the tree.
+func (f *quickFilter) node(obj []byte) {
+	f.out.open()
+	for m := range members(obj) {
+		switch string(m.name) {
+		case "dependencies", "requires":
+			if !isObject(m.value) {
+				f.out.member(m)
+				continue
+			}
+			f.out.key(string(m.name))
+			f.out.open()
+			for d := range members(m.value) {
+				f.dependency(d)
+			}
+			f.out.close()
+		case "install", "remove":
+			f.list(m)
+		case "name":
+			if s, ok := text(m.value); ok && !f.drop(s) {
+				f.out.member(m)
+			}
+		default:
+			f.out.member(m)
+		}
+	}
+	f.out.close()
+}
+
+// dependency copies an entry of dependencies, an object, or of requires, a range.
+func (f *quickFilter) dependency(d member) {
+	if f.drop(string(d.name)) {
+		return
+	}
+	if !isObject(d.value) {
+		f.out.member(d)
+		return
+	}
+	f.out.memberKey(d)
+	f.node(d.value)
+}
+
+// list copies an array of "name@range".
+func (f *quickFilter) list(m member) {
+	f.out.key(string(m.name))
+	f.out.openArray()
+	for e := range elements(m.value) {
+		s, ok := text(e)
+		if !ok {
+			continue
+		}
+		name := s
+		if at := strings.LastIndexByte(s, '@'); at > 0 {
+			name = s[:at]
+		}
+		if !f.drop(name) {
+			f.out.string(s)
+		}
+	}
+	f.out.closeArray()
+}
