@@ -61,15 +61,38 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// TestPublishEdits changes one thing of a good body at a time.
-func TestPublishEdits(t *testing.T) {
+// edit changes one thing of a good body.
+type edit struct {
+	name, old, new string
+	want           string // part of the sentence; "" means accepted
+}
+
+func checkEdits(t *testing.T, edits []edit) {
+	t.Helper()
 	good := npmBody("n", "1.0.0", tgz)
-	data := base64.StdEncoding.EncodeToString(tgz)
+	for _, c := range edits {
+		body := strings.ReplaceAll(good, c.old, c.new)
+		if body == good && c.old != c.new {
+			t.Errorf("%s: the edit changes nothing in %s", c.name, good)
+		}
+		for how, r := range map[string]io.Reader{"whole": strings.NewReader(body), "bytes": iotest.OneByteReader(strings.NewReader(body))} {
+			p, got, err := readPublish(r, "n", false, Limits{})
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("%s, %s: %v", c.name, how, err)
+			case c.want == "" && (p.Kind != KindPublish || !bytes.Equal(got, tgz)):
+				t.Errorf("%s, %s: %+v, %q", c.name, how, p, got)
+			case c.want != "" && (err == nil || !errors.Is(err, formats.ErrBadRequest) || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("%s, %s: %v; want %q", c.name, how, err, c.want)
+			}
+		}
+	}
+}
+
+// TestPublishDocument: everything of the body but the tarball.
+func TestPublishDocument(t *testing.T) {
 	deep := strings.Repeat("[", 65) + strings.Repeat("]", 65)
-	for _, c := range []struct {
-		name, old, new string
-		want           string // part of the sentence; "" means accepted
-	}{
+	checkEdits(t, []edit{
 		{"as it is", "", "", ""},
 		{"no access", `"access":null,`, ``, ""},
 		{"public", `"access":null`, `"access":"public"`, ""},
@@ -100,6 +123,13 @@ func TestPublishEdits(t *testing.T) {
 		{"duplicate member", `"readme":"# hello"`, `"version":"1.0.0"`, "not a publish document"},
 		{"duplicate escaped member", `"readme":"# hello"`, `"\u0076ersion":"2.0.0"`, "not a publish document"},
 		{"deep", `"readme":"# hello"`, `"x":` + deep, "not a publish document"},
+	})
+}
+
+// TestPublishTarball: how the tarball is carried.
+func TestPublishTarball(t *testing.T) {
+	data := base64.StdEncoding.EncodeToString(tgz)
+	checkEdits(t, []edit{
 		{"no tarball", `"data":"` + data + `",`, ``, "carries no tarball"},
 		{"tarball null", `"data":"` + data + `"`, `"data":null`, "carries no tarball"},
 		{"tarball a number", `"data":"` + data + `"`, `"data":23`, "carries no tarball"},
@@ -129,25 +159,7 @@ func TestPublishEdits(t *testing.T) {
 		{"data elsewhere", `"description":"d"`, `"data":"!","x":{"y":{"data":"!"}},"_attachment":{"y":{"data":"!"}}`, ""},
 		{"data deeper", `"length":23`, `"length":23,"more":{"data":"!"}`, ""},
 		{"data in a list", `"description":"d"`, `"x":[{"_attachments":{"x":{"data":"!"}}}]`, ""},
-	} {
-		body := strings.ReplaceAll(good, c.old, c.new)
-		if c.old == "" {
-			body = good
-		} else if body == good {
-			t.Errorf("%s: the edit changes nothing in %s", c.name, good)
-		}
-		for how, r := range map[string]io.Reader{"whole": strings.NewReader(body), "bytes": iotest.OneByteReader(strings.NewReader(body))} {
-			p, got, err := readPublish(r, "n", false, Limits{})
-			switch {
-			case c.want == "" && err != nil:
-				t.Errorf("%s, %s: %v", c.name, how, err)
-			case c.want == "" && (p.Kind != KindPublish || !bytes.Equal(got, tgz)):
-				t.Errorf("%s, %s: %+v, %q", c.name, how, p, got)
-			case c.want != "" && (err == nil || !errors.Is(err, formats.ErrBadRequest) || !strings.Contains(err.Error(), c.want)):
-				t.Errorf("%s, %s: %v; want %q", c.name, how, err, c.want)
-			}
-		}
-	}
+	})
 }
 
 func TestChanges(t *testing.T) {

@@ -28,27 +28,79 @@ func cut(t *testing.T, path string) []string {
 	return segs
 }
 
-func TestParse(t *testing.T) {
-	scoped := Target{Package: "@s/n"}
-	with := func(t Target, op Op, set func(*Target)) Target {
-		t.Op = op
-		if set != nil {
-			set(&t)
+type parseCase struct {
+	request string
+	want    Target
+}
+
+func checkParse(t *testing.T, cases []parseCase) {
+	t.Helper()
+	for _, c := range cases {
+		method, rest, _ := strings.Cut(c.request, " ")
+		path, query, _ := strings.Cut(rest, "?")
+		q, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return t
+		got, err := Parse(method, cut(t, path), q, http.Header{})
+		if err != nil || got != c.want {
+			t.Errorf("%s = %+v, %v\nwant %+v", c.request, got, err, c.want)
+		}
 	}
-	pkg := func(op Op) Target { return with(scoped, op, nil) }
-	none := func(op Op) Target { return Target{Op: op} }
-	tar := func(op Op, rev string) Target {
-		return with(scoped, op, func(t *Target) { t.File, t.Rev = "n-1.0.0.tgz", rev })
-	}
-	tagged := func(op Op, tag string) Target { return with(scoped, op, func(t *Target) { t.Tag = tag }) }
-	team := func(op Op) Target { return Target{Op: op, Org: "acme", Team: "devs"} }
-	for _, c := range []struct {
-		request string
-		want    Target
-	}{
+}
+
+// with returns a Target about @s/n, changed by set.
+func with(op Op, set func(*Target)) Target {
+	t := Target{Op: op, Package: "@s/n"}
+	set(&t)
+	return t
+}
+
+func none(op Op) Target { return Target{Op: op} }
+
+func pkg(op Op) Target { return Target{Op: op, Package: "@s/n"} }
+
+func tarball(op Op, rev string) Target {
+	return Target{Op: op, Package: "@s/n", File: "n-1.0.0.tgz", Rev: rev}
+}
+
+func tagged(op Op, tag string) Target { return Target{Op: op, Package: "@s/n", Tag: tag} }
+
+func team(op Op) Target { return Target{Op: op, Org: "acme", Team: "devs"} }
+
+// TestParsePackages: every spelling of a package and its files.
+func TestParsePackages(t *testing.T) {
+	checkParse(t, []parseCase{
 		{"GET /", none(opRoot)},
+		{"GET /@s%2fn", pkg(opPackument)},
+		{"GET /@s%2Fn", pkg(opPackument)},
+		{"GET /@s/n", pkg(opPackument)},
+		{"GET /%40s%2fn", pkg(opPackument)},
+		{"HEAD /@s/n", pkg(opPackument)},
+		{"GET /@s%2fn?write=true", with(opPackument, func(t *Target) { t.Write = true })},
+		{"GET /left-part", Target{Op: opPackument, Package: "left-part"}},
+		{"GET /JSONStream", Target{Op: opPackument, Package: "JSONStream"}},
+		{"GET /constructor", Target{Op: opPackument, Package: "constructor"}},
+		{"PUT /@s%2fn", pkg(opPut)},
+		{"GET /left-part/latest", Target{Op: opManifest, Package: "left-part", Ref: "latest"}},
+		{"GET /@s/n/1.0.0", with(opManifest, func(t *Target) { t.Ref = "1.0.0" })},
+		{"GET /@s%2fn/%5E3.0.0", with(opManifest, func(t *Target) { t.Ref = "^3.0.0" })},
+		{"GET /@s/n/-/n-1.0.0.tgz", tarball(opTarball, "")},
+		{"GET /@s%2fn/-/n-1.0.0.tgz", tarball(opTarball, "")},
+		{"HEAD /@s%2Fn/-/n-1.0.0.tgz", tarball(opTarball, "")},
+		{"GET /@s/n/-/@s/n-1.0.0.tgz", tarball(opTarball, "")},
+		{"GET /@s%2fn/-/@s%2fn-1.0.0.tgz", tarball(opTarball, "")},
+		{"GET /left-part/-/left-part-1.0.0.tgz", Target{Op: opTarball, Package: "left-part", File: "left-part-1.0.0.tgz"}},
+		{"DELETE /@s/n/-/n-1.0.0.tgz/-rev/3-a", tarball(opDeleteTarball, "3-a")},
+		{"DELETE /@s/n/-/@s/n-1.0.0.tgz/-rev/3-a", tarball(opDeleteTarball, "3-a")},
+		{"PUT /@s%2fn/-rev/3-a", with(opPutRev, func(t *Target) { t.Rev = "3-a" })},
+		{"DELETE /@s%2fn/-rev/3-a", with(opDelete, func(t *Target) { t.Rev = "3-a" })},
+	})
+}
+
+// TestParseMeta: what lies under /-/ and is about packages.
+func TestParseMeta(t *testing.T) {
+	checkParse(t, []parseCase{
 		{"GET /-/ping", none(opPing)},
 		{"GET /-/ping?write=true", Target{Op: opPing, Write: true}},
 		{"GET /-/whoami", none(opWhoami)},
@@ -56,33 +108,6 @@ func TestParse(t *testing.T) {
 		{"GET /-/all/since?stale=update_after&startkey=1", none(opLegacyAll)},
 		{"GET /-/v1/search?text=a", none(opSearch)},
 		{"GET /-/_view/starredByUser?key=%22alice%22", none(opStarred)},
-
-		{"GET /@s%2fn", pkg(opPackument)},
-		{"GET /@s%2Fn", pkg(opPackument)},
-		{"GET /@s/n", pkg(opPackument)},
-		{"GET /%40s%2fn", pkg(opPackument)},
-		{"HEAD /@s/n", pkg(opPackument)},
-		{"GET /@s%2fn?write=true", with(scoped, opPackument, func(t *Target) { t.Write = true })},
-		{"GET /left-part", Target{Op: opPackument, Package: "left-part"}},
-		{"GET /JSONStream", Target{Op: opPackument, Package: "JSONStream"}},
-		{"GET /constructor", Target{Op: opPackument, Package: "constructor"}},
-		{"PUT /@s%2fn", pkg(opPut)},
-
-		{"GET /left-part/latest", Target{Op: opManifest, Package: "left-part", Ref: "latest"}},
-		{"GET /@s/n/1.0.0", with(scoped, opManifest, func(t *Target) { t.Ref = "1.0.0" })},
-		{"GET /@s%2fn/%5E3.0.0", with(scoped, opManifest, func(t *Target) { t.Ref = "^3.0.0" })},
-
-		{"GET /@s/n/-/n-1.0.0.tgz", tar(opTarball, "")},
-		{"GET /@s%2fn/-/n-1.0.0.tgz", tar(opTarball, "")},
-		{"HEAD /@s%2Fn/-/n-1.0.0.tgz", tar(opTarball, "")},
-		{"GET /@s/n/-/@s/n-1.0.0.tgz", tar(opTarball, "")},
-		{"GET /@s%2fn/-/@s%2fn-1.0.0.tgz", tar(opTarball, "")},
-		{"GET /left-part/-/left-part-1.0.0.tgz", Target{Op: opTarball, Package: "left-part", File: "left-part-1.0.0.tgz"}},
-		{"DELETE /@s/n/-/n-1.0.0.tgz/-rev/3-a", tar(opDeleteTarball, "3-a")},
-		{"DELETE /@s/n/-/@s/n-1.0.0.tgz/-rev/3-a", tar(opDeleteTarball, "3-a")},
-		{"PUT /@s%2fn/-rev/3-a", with(scoped, opPutRev, func(t *Target) { t.Rev = "3-a" })},
-		{"DELETE /@s%2fn/-rev/3-a", with(scoped, opDelete, func(t *Target) { t.Rev = "3-a" })},
-
 		{"GET /-/package/@s%2fn/dist-tags", pkg(opTags)},
 		{"GET /-/package/@s/n/dist-tags", pkg(opTags)},
 		{"PUT /-/package/@s%2fn/dist-tags", pkg(opTagsSet)},
@@ -94,17 +119,27 @@ func TestParse(t *testing.T) {
 		{"GET /-/package/@s%2fn/visibility", pkg(opVisibility)},
 		{"POST /-/package/@s%2fn/access", pkg(opAccess)},
 		{"GET /-/package/@s%2fn/trust", pkg(opTrust)},
-		{"DELETE /-/package/@s%2fn/trust/7", with(scoped, opTrust, func(t *Target) { t.Token = "7" })},
-
+		{"DELETE /-/package/@s%2fn/trust/7", with(opTrust, func(t *Target) { t.Token = "7" })},
 		{"POST /-/npm/v1/security/advisories/bulk", none(opAuditBulk)},
 		{"POST /-/npm/v1/security/audits/quick", none(opAuditQuick)},
 		{"POST /-/npm/v1/security/audits", none(opAuditQuick)},
 		{"GET /-/npm/v1/keys", none(opKeys)},
-		{"GET /-/npm/v1/attestations/@s%2fn@1.0.0", with(scoped, opAttestations, func(t *Target) { t.Version = "1.0.0" })},
-		{"GET /-/npm/v1/attestations/@s/n@1.0.0", with(scoped, opAttestations, func(t *Target) { t.Version = "1.0.0" })},
+		{"GET /-/npm/v1/attestations/@s%2fn@1.0.0", with(opAttestations, func(t *Target) { t.Version = "1.0.0" })},
+		{"GET /-/npm/v1/attestations/@s/n@1.0.0", with(opAttestations, func(t *Target) { t.Version = "1.0.0" })},
 		{"GET /-/npm/v1/attestations/a@1.0.0-b", Target{Op: opAttestations, Package: "a", Version: "1.0.0-b"}},
-		{"GET /-/npm/v1/user", none(opProfile)},
+		{"POST /-/stage/package/@s%2fn", pkg(opStage)},
+		{"GET /-/stage?page=1", none(opStage)},
+		{"DELETE /-/stage/7", Target{Op: opStage, Token: "7"}},
+		{"POST /-/stage/7/approve", Target{Op: opStage, Token: "7"}},
+		{"POST /-/npm/v1/oidc/token/exchange/package/@s%2fn", pkg(opOIDC)},
+		{"GET /-/npm/v1/hooks", none(opHooks)},
+	})
+}
 
+// TestParseAccounts: users, tokens, organizations and teams.
+func TestParseAccounts(t *testing.T) {
+	checkParse(t, []parseCase{
+		{"GET /-/npm/v1/user", none(opProfile)},
 		{"GET /-/user/org.couchdb.user:alice", Target{Op: opUser, User: "alice"}},
 		{"GET /-/user/org.couchdb.user%3aalice", Target{Op: opUser, User: "alice"}},
 		{"PUT /-/user/org.couchdb.user:alice", Target{Op: opLogin, User: "alice"}},
@@ -117,32 +152,13 @@ func TestParse(t *testing.T) {
 		{"PUT /-/team/acme/devs/package", team(opTeamGrant)},
 		{"DELETE /-/team/acme/devs/package", team(opTeamRevoke)},
 		{"GET /-/team/acme/devs/user", team(opMembers)},
-
 		{"POST /-/v1/login", none(opLoginWeb)},
 		{"GET /-/v1/login/abc", Target{Op: opLoginPoll, Token: "abc"}},
 		{"GET /-/npm/v1/tokens", none(opTokens)},
 		{"POST /-/npm/v1/tokens", none(opTokenCreate)},
 		{"DELETE /-/npm/v1/tokens/token/k1", Target{Op: opTokenDelete, Token: "k1"}},
 		{"DELETE /-/user/token/secret", Target{Op: opLogout, Token: "secret"}},
-
-		{"POST /-/stage/package/@s%2fn", pkg(opStage)},
-		{"GET /-/stage?page=1", none(opStage)},
-		{"DELETE /-/stage/7", Target{Op: opStage, Token: "7"}},
-		{"POST /-/stage/7/approve", Target{Op: opStage, Token: "7"}},
-		{"POST /-/npm/v1/oidc/token/exchange/package/@s%2fn", pkg(opOIDC)},
-		{"GET /-/npm/v1/hooks", none(opHooks)},
-	} {
-		method, rest, _ := strings.Cut(c.request, " ")
-		path, query, _ := strings.Cut(rest, "?")
-		q, err := url.ParseQuery(query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := Parse(method, cut(t, path), q, http.Header{})
-		if err != nil || got != c.want {
-			t.Errorf("%s = %+v, %v\nwant %+v", c.request, got, err, c.want)
-		}
-	}
+	})
 }
 
 func TestParseRefuses(t *testing.T) {
