@@ -1,0 +1,114 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"larder/cache"
+)
+
+// FS is what this package asks of a file system. OS is the real one; a test
+// may put another in between that fails, records or forgets what was not
+// synced (faultfs). Names are paths as of package os, and so are the errors.
+type FS interface {
+	// Create makes a new file for writing, mode 0444; an existing one is an error.
+	Create(name string) (File, error)
+	// Open opens a file or folder for reading. It is a file of the kernel, so
+	// that it can be sent without copying.
+	Open(name string) (*os.File, error)
+	Stat(name string) (fs.FileInfo, error)
+	// Rename moves a file in one step, in place of an existing one.
+	Rename(from, to string) error
+	Remove(name string) error
+	// SyncDir makes the names in a folder durable.
+	SyncDir(name string) error
+	// Statfs measures the volume that holds name.
+	Statfs(name string) (Space, error)
+}
+
+// File is a file being written.
+type File interface {
+	io.Writer
+	// Allocate takes blocks for n bytes from offset off and leaves the size
+	// alone. Errors: errors.ErrUnsupported where a file system cannot.
+	Allocate(off, n int64) error
+	// Truncate sets the size and gives back blocks beyond it.
+	Truncate(size int64) error
+	// Sync makes the bytes durable. An error is final: the kernel may have
+	// dropped what it could not write, and a second call would say all is well.
+	Sync() error
+	Close() error
+}
+
+// Space describes a volume, in bytes.
+type Space struct {
+	Total int64
+	Free  int64 // what an ordinary user may still take
+}
+
+// OS is the file system of the machine.
+type OS struct{}
+
+// Create makes a new file for writing.
+func (OS) Create(name string) (File, error) {
+	// The descriptor may write whatever the mode; nobody may open it to write again.
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, blobMode)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+// Open opens a file or folder for reading.
+func (OS) Open(name string) (*os.File, error) { return os.Open(name) }
+
+// Stat describes a file.
+func (OS) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
+
+// Rename moves a file in one step.
+func (OS) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Remove unlinks a file.
+func (OS) Remove(name string) error { return os.Remove(name) }
+
+// SyncDir makes the names in a folder durable.
+func (OS) SyncDir(name string) error {
+	d, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Statfs measures the volume that holds name.
+func (OS) Statfs(name string) (Space, error) { return statfs(name) }
+
+// osFile adds Allocate to *os.File.
+type osFile struct{ *os.File }
+
+func (f osFile) Allocate(off, n int64) error {
+	if n <= 0 {
+		return nil
+	}
+	if err := allocate(f.File, off, n); err != nil {
+		return &fs.PathError{Op: "fallocate", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
+// outOfRoom reports whether err says that the volume or a quota is used up.
+func outOfRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// asFull marks an out-of-room error of the kernel as cache.ErrFull.
+func asFull(err error) error {
+	if outOfRoom(err) {
+		return fmt.Errorf("%w: %w", cache.ErrFull, err)
+	}
+	return err
+}

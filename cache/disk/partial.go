@@ -1,0 +1,267 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"larder/cache"
+	"larder/cache/watermark"
+)
+
+// Steps in which room is taken for a write of unknown length, in bytes: as
+// much again as there is, so that a small document does not reserve much.
+const (
+	firstStep = 1 << 20
+	lastStep  = 64 << 20
+)
+
+// partial is a file in tmp that becomes a blob. All but Follow, and what Follow
+// needs, belongs to the writing goroutine.
+type partial struct {
+	store     *Store
+	mark      watermark.Mark
+	hash      *cache.Hasher
+	announced int64 // bytes, or -1
+	allocated int64 // bytes
+	file      File
+	ended     bool  // no more bytes: Verify was called
+	failed    error // the first failure; nothing but Abort helps
+	verified  bool
+	committed bool
+	blob      cache.Blob
+
+	mu   sync.Mutex // held while the file changes its name
+	path string     // "" once dropped
+}
+
+// Write appends. Errors: cache.ErrFull, cache.ErrCorrupt beyond the announced size.
+func (p *partial) Write(b []byte) (int, error) {
+	if p.failed != nil {
+		return 0, p.failed
+	}
+	if p.ended {
+		return 0, errors.New("write to a blob that was ended by Verify")
+	}
+	after := p.hash.Size() + int64(len(b))
+	if p.announced >= 0 && after > p.announced {
+		return 0, p.fail(fmt.Errorf("more than the %d bytes announced: %w", p.announced, cache.ErrCorrupt))
+	}
+	if err := p.reserve(after); err != nil {
+		return 0, p.fail(err)
+	}
+	n, err := p.file.Write(b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		return n, p.fail(asFull(err))
+	}
+	p.hash.Write(b) // never fails
+	p.store.room.wrote(int64(n))
+	p.mark.Grow(after)
+	return n, nil
+}
+
+// reserve takes room for a write of unknown length up to size bytes. Near the
+// floor a whole step may not fit where the bytes at hand do.
+func (p *partial) reserve(size int64) error {
+	if size <= p.allocated {
+		return nil
+	}
+	step := min(max(p.allocated, firstStep), lastStep)
+	err := p.grow(max(p.allocated+step, size))
+	if errors.Is(err, cache.ErrFull) {
+		err = p.grow(size)
+	}
+	return err
+}
+
+func (p *partial) grow(size int64) error {
+	done, err := p.store.room.take(size - p.allocated)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return p.allocate(size)
+}
+
+// allocate takes blocks up to size. Where the file system cannot, the bytes
+// count as taken all the same: a full volume then shows at a Write.
+func (p *partial) allocate(size int64) error {
+	if size <= p.allocated {
+		return nil
+	}
+	err := p.file.Allocate(p.allocated, size-p.allocated)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return asFull(err)
+	}
+	p.allocated = size
+	return nil
+}
+
+// Follow opens the file itself; see cache.Partial.
+func (p *partial) Follow(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+	if off < 0 {
+		return nil, fmt.Errorf("follow a blob from offset %d", off)
+	}
+	end := int64(-1)
+	if n >= 0 && n <= maxOffset-off {
+		end = off + n
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.path == "" {
+		return nil, p.mark.Err()
+	}
+	f, err := p.store.fs.Open(p.path)
+	if err != nil {
+		return nil, fmt.Errorf("follow a blob: %w", asMissing(err))
+	}
+	return follow(ctx, &p.mark, f, off, end)
+}
+
+// Verify ends the writing and gives back room that was not needed.
+func (p *partial) Verify(want ...cache.Sum) (cache.Blob, error) {
+	p.ended = true
+	if p.failed != nil {
+		return cache.Blob{}, p.failed
+	}
+	b := p.hash.Blob()
+	if p.announced >= 0 && b.Size != p.announced {
+		return cache.Blob{}, p.fail(fmt.Errorf("%d bytes instead of the %d announced: %w", b.Size, p.announced, cache.ErrCorrupt))
+	}
+	if err := b.Check(want...); err != nil {
+		return cache.Blob{}, p.fail(err)
+	}
+	if !p.verified {
+		if err := p.file.Truncate(b.Size); err != nil {
+			return cache.Blob{}, p.fail(fmt.Errorf("truncate to %d bytes: %w", b.Size, err))
+		}
+		p.blob, p.verified = b, true
+		p.mark.Verified()
+	}
+	return b, nil
+}
+
+// Open reads the verified bytes, before or after Commit.
+func (p *partial) Open() (io.ReadSeekCloser, error) {
+	if !p.verified {
+		return nil, errors.New("open a blob before it is verified")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.path == "" {
+		return nil, p.mark.Err()
+	}
+	f, err := p.store.fs.Open(p.path)
+	if err != nil {
+		return nil, fmt.Errorf("open blob %s: %w", p.blob.Digest, asMissing(err))
+	}
+	return f, nil
+}
+
+// Commit syncs the file, gives it its name and syncs the folder. After an
+// error the file is gone, unless it has its name already.
+func (p *partial) Commit(ctx context.Context) error {
+	if p.committed {
+		return nil
+	}
+	err := p.failed
+	if err == nil && !p.verified {
+		err = errors.New("it was not verified")
+	}
+	if err == nil {
+		err = p.store.writable(ctx)
+	}
+	if err == nil {
+		err = p.publish()
+	}
+	if err != nil {
+		p.fail(err)
+		p.drop()
+		return fmt.Errorf("commit blob %s: %w", p.blob.Digest, err)
+	}
+	p.committed = true
+	return nil
+}
+
+// publish is W4 to W6 of the write path. A failed sync is never tried again.
+func (p *partial) publish() error {
+	if err := p.file.Sync(); err != nil {
+		return p.store.syncFailed(asFull(err))
+	}
+	err := p.file.Close()
+	p.file = nil
+	if err == nil {
+		err = p.rename()
+	}
+	if err != nil {
+		return asFull(err)
+	}
+	// Also when another write has made the name: its folder sync may not have
+	// ended yet, and success here promises a durable name.
+	if err := p.store.fs.SyncDir(p.store.layout.folder(p.blob.Digest[0])); err != nil {
+		// The name stays: others may rely on it by now. Without a record it is an orphan.
+		return p.store.syncFailed(err)
+	}
+	return nil
+}
+
+// rename gives the file its final name, or drops it for equal bytes that have
+// it. A file of another length there was damaged by hand and is replaced.
+func (p *partial) rename() error {
+	s, d := p.store, p.blob.Digest
+	s.names[d[0]].Lock()
+	defer s.names[d[0]].Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	from, to := p.path, s.layout.blob(d)
+	if info, err := s.fs.Stat(to); err == nil && info.Size() == p.blob.Size {
+		p.path = to
+		// Ours is not needed; should it stay, the next start removes it.
+		_ = s.fs.Remove(from)
+		return nil
+	}
+	if err := s.fs.Rename(from, to); err != nil {
+		return err
+	}
+	p.path = to
+	return nil
+}
+
+// Abort drops the file and wakes the followers; see cache.Partial.
+func (p *partial) Abort(cause error) {
+	if p.committed {
+		return
+	}
+	p.mark.Fail(cause)
+	p.fail(p.mark.Err())
+	p.drop()
+}
+
+// drop closes and removes the file, unless it has its final name. Errors leave
+// at most a file in tmp, which the next start removes.
+func (p *partial) drop() {
+	if p.file != nil {
+		_ = p.file.Close()
+		p.file = nil
+	}
+	p.mark.Fail(p.failed)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.path != "" && p.path != p.store.layout.blob(p.blob.Digest) {
+		_ = p.store.fs.Remove(p.path)
+	}
+	p.path = ""
+}
+
+// fail notes the first failure and returns it.
+func (p *partial) fail(err error) error {
+	if p.failed == nil {
+		p.failed = err
+	}
+	return err
+}
