@@ -158,7 +158,7 @@ func (x *exchange) allow() (formats.Registry, error) {
 	if err := x.edge.Authorizer.Authorize(ctx, x.caller, x.req.Action, res).Err(); err != nil {
 		return nil, err
 	}
-	return x.mount.For(ctx, x.caller, x.repository), nil
+	return x.mount.For(x.caller, x.repository, x.root+x.prefix), nil
 }
 
 // Visit is what the edge knows of a request before any handler does.

@@ -120,7 +120,7 @@ func (m fakeMount) Resource(_ context.Context, repository string, req formats.Re
 	return policy.Resource{Registry: m.name, Package: req.Package, Version: req.Version, Repository: repository}, nil
 }
 
-func (m fakeMount) For(_ context.Context, caller policy.Subject, _ string) formats.Registry {
+func (m fakeMount) For(caller policy.Subject, _, _ string) formats.Registry {
 	return fakeRegistry{formattest.Refusing{Err: errors.New("not part of this fake")}, m.w}
 }
 

@@ -37,8 +37,9 @@ type Mount interface {
 	// Resource says what policy needs to know of the thing asked for.
 	// repository is "owner/name" under /r/, else "".
 	Resource(ctx context.Context, repository string, req formats.Request) (policy.Resource, error)
-	// For binds the registry to a caller.
-	For(ctx context.Context, caller policy.Subject, repository string) formats.Registry
+	// For binds the registry to a caller and to the URL it was reached by, which
+	// ends with a slash.
+	For(caller policy.Subject, repository, base string) formats.Registry
 }
 
 // Identifier finds out who asks.

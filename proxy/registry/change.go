@@ -1,0 +1,171 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"larder/cache"
+	"larder/cache/refs"
+	"larder/formats"
+	"larder/policy"
+)
+
+// lease is how long uploaded bytes are held before a change refers to them.
+const lease = time.Hour
+
+func (b *bound) Change(ctx context.Context, c formats.Change, fn func(formats.Tx) error) error {
+	if !b.spec.Hosted {
+		return formats.Refuse(formats.ErrUnsupported, fmt.Sprintf("the registry %s only mirrors; nothing is published to it", b.spec.Name))
+	}
+	res, err := b.allow(ctx, c.Action, c.Package, "")
+	if err != nil {
+		return err
+	}
+	o, err := b.lookup(ctx, c.Package)
+	if err != nil {
+		return err
+	}
+	if o.hosted == nil {
+		if !c.Create && o.upstream != "" {
+			return formats.Refuse(policy.ErrDenied, fmt.Sprintf(
+				"%s comes from the upstream %s; copies of upstream packages cannot be changed here", c.Package, o.upstream))
+		}
+		if !c.Create {
+			return b.missing(c.Package)
+		}
+		if err := b.origin(ctx, c.Package, o); err != nil {
+			return err
+		}
+	} else if b.narrowed() && o.hosted.Repository != b.repository {
+		return formats.Refuse(policy.ErrDenied, fmt.Sprintf("%s cannot be published to %s: the name is taken", c.Package, b.repository))
+	}
+	if c.Visibility == "" {
+		c.Visibility = res.Visibility
+	}
+	return b.commit(ctx, c, res.Repository, fn)
+}
+
+func (b *bound) commit(ctx context.Context, c formats.Change, home string, fn func(formats.Tx) error) error {
+	e := b.engine
+	err := e.opt.Index.Update(ctx, func(w cache.Writer) error {
+		return fn(&tx{
+			w: w, format: b.spec.Format.Name(), name: c.Package, home: home,
+			actor: b.caller.User, now: e.now().UTC(), begun: c,
+		})
+	})
+	// Also after an error: the outcome of a commit may be unknown.
+	e.changes.Add(1)
+	e.records.Purge()
+	if err != nil {
+		return fmt.Errorf("change %s: %w", c.Package, err)
+	}
+	return nil
+}
+
+// origin holds the rule that a name belongs to whoever had it first: one that
+// an upstream has, and that no claim makes ours, is not published here.
+func (b *bound) origin(ctx context.Context, pkg string, o *owned) error {
+	if o.claim != "" {
+		return nil
+	}
+	taken := func(id string) error {
+		return formats.Refuse(policy.ErrDenied, fmt.Sprintf(
+			"%s exists in the upstream %s; an administrator can make the name yours with: larder claim add %s %q OWNER/REPOSITORY",
+			pkg, id, b.spec.Format.Name(), pkg))
+	}
+	if o.upstream != "" {
+		return taken(o.upstream)
+	}
+	probe, ok := b.spec.Format.(Prober)
+	if !ok {
+		return nil
+	}
+	_, id, err := b.document(ctx, probe.Probe(pkg))
+	switch {
+	case err == nil:
+		return taken(id)
+	case errors.Is(err, formats.ErrNotFound):
+		return nil
+	}
+	return fmt.Errorf("whether an upstream has %s is not known now: %w", pkg, err)
+}
+
+// Prober is implemented by formats whose packages have a document that exists
+// exactly when the package does.
+type Prober interface {
+	Probe(pkg string) formats.Document
+}
+
+func (b *bound) Upload(ctx context.Context, u formats.UploadOptions) (formats.Upload, error) {
+	e := b.engine
+	if !b.spec.Hosted {
+		return nil, formats.Refuse(formats.ErrUnsupported, fmt.Sprintf("the registry %s only mirrors; nothing is published to it", b.spec.Name))
+	}
+	if _, err := b.allow(ctx, policy.Publish, u.Package, ""); err != nil {
+		return nil, err
+	}
+	if u.Size > e.opt.MaxUpload {
+		return nil, tooLarge(e.opt.MaxUpload)
+	}
+	p, err := e.opt.Store.Begin(ctx, u.Size, u.Also...)
+	if err != nil {
+		return nil, fmt.Errorf("upload for %s: %w", u.Package, err)
+	}
+	return &upload{engine: e, partial: p, left: e.opt.MaxUpload}, nil
+}
+
+func tooLarge(limit int64) error {
+	return formats.Refuse(formats.ErrTooLarge, fmt.Sprintf(
+		"the file is larger than %d bytes, the limit of this server (publish.max_size)", limit))
+}
+
+// upload is a Partial with a limit and a lease.
+type upload struct {
+	engine  *Engine
+	partial cache.Partial
+	left    int64
+	blob    cache.Blob
+}
+
+func (u *upload) Write(p []byte) (int, error) {
+	if int64(len(p)) > u.left {
+		return 0, tooLarge(u.engine.opt.MaxUpload)
+	}
+	n, err := u.partial.Write(p)
+	u.left -= int64(n)
+	return n, err
+}
+
+func (u *upload) Verify(want ...cache.Sum) (cache.Blob, error) {
+	var err error
+	u.blob, err = u.partial.Verify(want...)
+	return u.blob, err
+}
+
+func (u *upload) Open() (io.ReadSeekCloser, error) { return u.partial.Open() }
+
+// Keep commits under the digest's lock, so that a sweep of equal bytes cannot
+// take them away between the commit and the lease.
+func (u *upload) Keep(ctx context.Context) error {
+	e := u.engine
+	unlock := e.opt.Locks.Lock(u.blob.Digest)
+	defer unlock()
+	if err := u.partial.Commit(ctx); err != nil {
+		return fmt.Errorf("keep %s: %w", u.blob.Digest, err)
+	}
+	now := e.now()
+	edge := refs.Edge{Kind: refs.Upload, Record: append([]byte{'u'}, u.blob.Digest[:]...), Expires: now.Add(lease)}
+	err := e.opt.Index.Update(ctx, func(w cache.Writer) error { return refs.Link(w, u.blob, edge, now) })
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", u.blob.Digest, err)
+	}
+	return nil
+}
+
+func (u *upload) Close() error {
+	u.partial.Abort(nil)
+	return nil
+}

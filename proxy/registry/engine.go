@@ -1,0 +1,232 @@
+// Package registry is what a registry can do, once for every format: answer
+// from hosted packages, from the cache or from an upstream; publish; merge;
+// and ask policy about every name before it does.
+//
+// It owns the key layout of records (keys.go), the flights that fetch each
+// missing file once (flight.go), and the rendered documents (render.go). It
+// knows no protocol and no HTTP.
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
+
+	"larder/cache"
+	"larder/cache/refs"
+	"larder/cache/tier"
+	"larder/formats"
+	"larder/policy"
+	"larder/upstream"
+)
+
+// Fetcher is one upstream; *upstream.Client is the real one.
+type Fetcher interface {
+	Fetch(ctx context.Context, req upstream.Request) (*upstream.Response, error)
+}
+
+// Access answers what the engine asks about names and callers;
+// policy/directory is the real one.
+type Access interface {
+	Authorize(ctx context.Context, s policy.Subject, a policy.Action, res policy.Resource) policy.Decision
+	// Claim returns the claim that covers a name; ok is false for none.
+	Claim(format, name string) (id, repository string, ok bool)
+	// Home returns the repository that a name without claim is published to;
+	// owner is the name's own owner, "" for none. The error is a refusal that
+	// says which claim to add.
+	Home(ctx context.Context, format, name, owner string) (repository string, err error)
+	// Visibility of a repository. Errors: cache.ErrNotExist.
+	Visibility(ctx context.Context, repository string) (policy.Visibility, error)
+	// Generation moves with every change that an answer above depends on.
+	Generation() uint64
+}
+
+// Room keeps the cached bytes within their budget; cache/evict is the real one.
+type Room interface {
+	// Reserve makes room for n more cached bytes. Errors: cache.ErrFull.
+	Reserve(ctx context.Context, n int64) error
+	// Touch notes that a cached blob was used. It never blocks or writes.
+	Touch(d cache.Digest)
+}
+
+// Observer hears of what only the engine sees. Calls must not block.
+type Observer interface {
+	// Integrity: bytes were not those announced; stage is "fill" or "read".
+	Integrity(format, pkg, stage string, err error)
+	// Shared: a client joined a running flight.
+	Shared(format string)
+}
+
+// Lifetimes bound how old answers of upstreams may be. Zero fields take the
+// defaults of the configuration reference.
+type Lifetimes struct {
+	Fresh                time.Duration
+	StaleWhileRevalidate time.Duration
+	StaleIfError         time.Duration
+	Negative             time.Duration
+}
+
+// Options are the parts an Engine is built from; Store, Index, Locks, Room and
+// Access are needed.
+type Options struct {
+	Store     cache.Store
+	Index     cache.Index
+	Locks     *refs.Locks
+	Room      Room
+	Access    Access
+	Observer  Observer
+	Lifetimes Lifetimes
+	Clock     func() time.Time
+	Memory    int64 // bytes for small bodies and documents; default 64 MiB
+	MaxUpload int64 // bytes of one uploaded file; default 2 GiB
+	Flights   int   // upstream downloads at once; default 256
+}
+
+// Limits of the engine that are no options.
+const (
+	smallBody     = 64 << 10 // bodies up to this size are kept in memory
+	cachedNames   = 32 << 10 // names and file records held decoded
+	negativeNames = 32 << 10 // remembered "not found" answers
+	renders       = 2        // documents rendered at once
+)
+
+// Engine serves all registries of one process.
+type Engine struct {
+	opt       Options
+	memory    *tier.Tier
+	records   *lru.Cache[string, *fileRecord]
+	names     *lru.Cache[string, *owned]
+	negative  *lru.Cache[string, time.Time]
+	backoff   *lru.Cache[string, retry]
+	documents singleflight.Group
+	rendering singleflight.Group
+	renderers *semaphore.Weighted
+	slots     *semaphore.Weighted
+	changes   atomic.Uint64 // moves with every change to a hosted package
+	life      context.Context
+	end       context.CancelFunc
+	work      sync.WaitGroup
+
+	mu      sync.Mutex
+	flights map[string]*flight
+}
+
+// New builds an Engine. Close ends it.
+func New(opt Options) (*Engine, error) {
+	if opt.Store == nil || opt.Index == nil || opt.Locks == nil || opt.Room == nil || opt.Access == nil {
+		return nil, errors.New("registry engine: a part is missing")
+	}
+	opt = withDefaults(opt)
+	e := &Engine{
+		opt: opt, flights: map[string]*flight{},
+		memory:    tier.New(opt.Memory, 16),
+		renderers: semaphore.NewWeighted(renders),
+		slots:     semaphore.NewWeighted(int64(opt.Flights)),
+	}
+	e.life, e.end = context.WithCancel(context.Background()) // flights outlive the requests that began them
+	var errs [4]error
+	e.records, errs[0] = lru.New[string, *fileRecord](cachedNames)
+	e.names, errs[1] = lru.New[string, *owned](cachedNames)
+	e.negative, errs[2] = lru.New[string, time.Time](negativeNames)
+	e.backoff, errs[3] = lru.New[string, retry](negativeNames)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, fmt.Errorf("registry engine: %w", err)
+	}
+	return e, nil
+}
+
+func withDefaults(opt Options) Options {
+	l := &opt.Lifetimes
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&l.Fresh, 5 * time.Minute}, {&l.StaleWhileRevalidate, time.Hour}, {&l.StaleIfError, 7 * 24 * time.Hour}, {&l.Negative, time.Minute}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
+	if opt.Observer == nil {
+		opt.Observer = deaf{}
+	}
+	if opt.Memory == 0 {
+		opt.Memory = 64 << 20
+	}
+	if opt.MaxUpload == 0 {
+		opt.MaxUpload = 2 << 30
+	}
+	if opt.Flights == 0 {
+		opt.Flights = 256
+	}
+	return opt
+}
+
+type deaf struct{}
+
+func (deaf) Integrity(string, string, string, error) {}
+func (deaf) Shared(string)                           {}
+
+// Close ends all flights and waits for what they still write.
+func (e *Engine) Close() error {
+	e.end()
+	e.work.Wait()
+	return nil
+}
+
+func (e *Engine) now() time.Time { return e.opt.Clock() }
+
+// Source is an upstream as a registry uses it.
+type Source struct {
+	ID      string
+	Fetcher Fetcher
+	Fresh   time.Duration // 0: the engine's
+	Offline bool          // whatever is held is served, however old
+}
+
+// Spec is one configured registry: a format, hosted packages or not, and
+// upstreams in the order they are asked.
+type Spec struct {
+	Name   string
+	Format formats.Format
+	Hosted bool
+	// Upstreams is called once per use, so that discovery may end later than
+	// the start. It blocks until the upstreams are known.
+	Upstreams func(ctx context.Context) ([]Source, error)
+}
+
+// Registry is a Spec bound to an engine: what the edge mounts.
+type Registry struct {
+	engine *Engine
+	spec   Spec
+}
+
+// Registry binds a configured registry to the engine.
+func (e *Engine) Registry(spec Spec) *Registry {
+	if spec.Upstreams == nil {
+		spec.Upstreams = func(context.Context) ([]Source, error) { return nil, nil }
+	}
+	return &Registry{engine: e, spec: spec}
+}
+
+// Name is the first segment of the registry's paths.
+func (r *Registry) Name() string { return r.spec.Name }
+
+// Format is the protocol that the registry speaks.
+func (r *Registry) Format() formats.Format { return r.spec.Format }
+
+// For returns the registry as one caller may use it. repository, if not
+// empty, is the "owner/name" of the URL: only its hosted packages are seen, and
+// what is published goes there. base is the URL of the registry as the client
+// reached it, with a final slash.
+func (r *Registry) For(caller policy.Subject, repository, base string) formats.Registry {
+	return &bound{Registry: r, caller: caller, repository: repository, base: base}
+}

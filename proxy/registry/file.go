@@ -1,0 +1,227 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"larder/cache"
+	"larder/cache/refs"
+	"larder/formats"
+	"larder/policy"
+	"larder/upstream"
+)
+
+func (b *bound) File(ctx context.Context, f formats.File) (*formats.Content, error) {
+	res, err := b.allow(ctx, policy.Read, f.Package, f.Version)
+	if err != nil {
+		return nil, err
+	}
+	o, err := b.lookup(ctx, f.Package)
+	if err != nil {
+		return nil, err
+	}
+	if o.ours() || b.narrowed() {
+		if !b.visible(o) {
+			return nil, b.missing(f.Package)
+		}
+		return b.hostedFile(ctx, f, res)
+	}
+	return b.upstreamFile(ctx, f, o)
+}
+
+func (b *bound) hostedFile(ctx context.Context, f formats.File, res policy.Resource) (*formats.Content, error) {
+	rec, err := b.engine.record(ctx, hostedFileKey(b.spec.Format.Name(), f.Name))
+	if errors.Is(err, cache.ErrNotExist) {
+		return nil, formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the registry %s", f.Name, b.spec.Name))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if rec.Package != f.Package {
+		return nil, b.missing(f.Package) // a file is served under its own package's rules only
+	}
+	c, err := b.engine.open(ctx, rec, f)
+	if err != nil {
+		b.engine.opt.Observer.Integrity(b.spec.Format.Name(), f.Package, "read", err)
+		return nil, fmt.Errorf("stored file %s is damaged or gone: %w", f.Name, errDamaged)
+	}
+	c.Result, c.Private = formats.Hosted, res.Visibility != policy.Public
+	return c, nil
+}
+
+// errDamaged is an internal fault: the bytes of a hosted file are not there.
+var errDamaged = errors.New("hosted bytes are damaged")
+
+// record reads a file record through the memory of decoded ones.
+func (e *Engine) record(ctx context.Context, k []byte) (*fileRecord, error) {
+	if rec, ok := e.records.Get(string(k)); ok {
+		return rec, nil
+	}
+	changes := e.changes.Load()
+	var rec *fileRecord
+	err := e.opt.Index.View(ctx, func(r cache.Reader) error {
+		value, err := r.Get(k)
+		if err != nil {
+			return err
+		}
+		rec, err = decodeFile(value)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if e.changes.Load() == changes {
+		e.records.Add(string(k), rec)
+	}
+	return rec, nil
+}
+
+// open returns the bytes of a record, from memory or from the store.
+func (e *Engine) open(ctx context.Context, rec *fileRecord, f formats.File) (*formats.Content, error) {
+	c := &formats.Content{
+		Size: rec.Size, MediaType: f.MediaType, ETag: `"` + rec.Digest.String() + `"`,
+		Result: formats.Hit, Immutable: true,
+	}
+	memory := string(rec.Digest[:])
+	if rec.Size <= smallBody {
+		if body, ok := e.memory.Get(memory); ok {
+			c.Bytes = body
+			return c, nil
+		}
+	}
+	file, err := e.opt.Store.Open(ctx, rec.Digest)
+	if err != nil {
+		return nil, err
+	}
+	size, err := file.Seek(0, io.SeekEnd)
+	if err == nil && size != rec.Size {
+		err = fmt.Errorf("blob %s has %d bytes, want %d: %w", rec.Digest, size, rec.Size, cache.ErrCorrupt)
+	}
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	if rec.Size > smallBody {
+		c.File = file
+		return c, nil
+	}
+	defer file.Close()
+	body := make([]byte, rec.Size)
+	if _, err := io.ReadFull(file, body); err != nil {
+		return nil, fmt.Errorf("blob %s: %w", rec.Digest, err)
+	}
+	e.memory.Add(memory, body)
+	c.Bytes = body
+	return c, nil
+}
+
+func (b *bound) upstreamFile(ctx context.Context, f formats.File, o *owned) (*formats.Content, error) {
+	sources, err := b.sources(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sources {
+		c, err := b.engine.fromUpstream(ctx, b.Registry, s, f)
+		if errors.Is(err, formats.ErrNotFound) && len(sources) > 1 {
+			continue
+		}
+		return c, err
+	}
+	return nil, b.missing(f.Package)
+}
+
+// sources returns the upstreams to ask for a name: the one it first came from,
+// or all in order. None at all is an error that says how to configure one.
+func (r *Registry) sources(ctx context.Context, o *owned) ([]Source, error) {
+	all, err := r.spec.Upstreams(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if o == nil || o.upstream == "" {
+		return all, nil
+	}
+	for _, s := range all {
+		if s.ID == o.upstream {
+			return []Source{s}, nil
+		}
+	}
+	return all, nil
+}
+
+func (e *Engine) fromUpstream(ctx context.Context, r *Registry, s Source, f formats.File) (*formats.Content, error) {
+	k := upstreamFileKey(s.ID, f.Name)
+	rec, err := e.record(ctx, k)
+	if err == nil {
+		c, err := e.open(ctx, rec, f)
+		if err == nil {
+			e.opt.Room.Touch(rec.Digest)
+			return c, nil
+		}
+		// Whatever is wrong with a cached blob, it is a miss (I6).
+		e.opt.Observer.Integrity(r.spec.Format.Name(), f.Package, "read", err)
+		e.forget(k, rec)
+	} else if !errors.Is(err, cache.ErrNotExist) {
+		return nil, fmt.Errorf("file %s: %w", f.Name, err)
+	}
+	if until, ok := e.negative.Get(string(k)); ok && e.now().Before(until) {
+		return nil, formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the upstream %s", f.Name, s.ID))
+	}
+	if f.Head {
+		return e.headUpstream(ctx, s, f)
+	}
+	return e.fly(ctx, r, s, f, k)
+}
+
+// forget drops the record of a cached file whose bytes are damaged or gone.
+func (e *Engine) forget(k []byte, rec *fileRecord) {
+	e.records.Remove(string(k))
+	e.memory.Remove(string(rec.Digest[:]))
+	ctx, cancel := context.WithTimeout(e.life, 30*time.Second)
+	defer cancel()
+	// A failure here leaves the record: the next reader comes this way again.
+	_ = e.opt.Index.Update(ctx, func(w cache.Writer) error {
+		if err := w.Delete(k); err != nil {
+			return err
+		}
+		return refs.Unlink(w, rec.Digest, refs.Edge{Kind: refs.Cached, Record: k}, e.now())
+	})
+}
+
+// headUpstream answers HEAD for a file not held without fetching it.
+func (e *Engine) headUpstream(ctx context.Context, s Source, f formats.File) (*formats.Content, error) {
+	loc, err := f.Locate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := s.Fetcher.Fetch(ctx, upstream.Request{Method: http.MethodHead, Ref: loc.Ref})
+	if err != nil {
+		return nil, e.notFound(err, nil, f.Name, s.ID)
+	}
+	resp.Body.Close()
+	return &formats.Content{Size: resp.Size, MediaType: f.MediaType, Result: formats.Pass, Immutable: true, Bytes: nil}, nil
+}
+
+// notFound turns an upstream's "not there" into ours and remembers it for a
+// short while; other errors pass.
+func (e *Engine) notFound(err error, k []byte, name, id string) error {
+	if !errors.Is(err, upstream.ErrNotExist) {
+		return err
+	}
+	if k != nil {
+		e.negative.Add(string(k), e.now().Add(min(e.opt.Lifetimes.Negative, 10*time.Second)))
+	}
+	return formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the upstream %s", name, id))
+}
+
+// bytesReader is a body from memory as a file.
+type bytesReader struct{ *bytes.Reader }
+
+func (bytesReader) Close() error { return nil }

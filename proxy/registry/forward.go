@@ -1,0 +1,108 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"larder/formats"
+	"larder/policy"
+	"larder/upstream"
+)
+
+// maxAnswer bounds a forwarded answer, decoded.
+const maxAnswer = 32 << 20
+
+func (b *bound) Forward(ctx context.Context, f formats.Forward) (*formats.Answer, error) {
+	if _, err := b.allow(ctx, policy.Read, "", ""); err != nil {
+		return nil, err
+	}
+	sources, err := b.sources(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	if b.narrowed() || len(sources) == 0 {
+		return nil, formats.Refuse(formats.ErrNotFound, fmt.Sprintf("the registry %s has no upstream to ask", b.spec.Name))
+	}
+	if f.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.Timeout)
+		defer cancel()
+	}
+	return b.engine.forward(ctx, sources[0], f)
+}
+
+func (e *Engine) forward(ctx context.Context, s Source, f formats.Forward) (*formats.Answer, error) {
+	k := forwardKey(s.ID, f)
+	kept, have := e.memory.Get(k)
+	if have && f.Keep > 0 {
+		if a, at := unpackAnswer(kept); e.now().Sub(at) < f.Keep {
+			return a, nil
+		}
+	}
+	a, err := ask(ctx, s, f)
+	if err != nil {
+		if have && !errors.Is(err, upstream.ErrNotExist) {
+			old, _ := unpackAnswer(kept)
+			old.Stale = true
+			return old, nil
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%w: %w", upstream.ErrTimeout, err)
+		}
+		return nil, err
+	}
+	if f.Keep > 0 {
+		e.memory.Add(k, packAnswer(a, e.now()))
+	}
+	return a, nil
+}
+
+func ask(ctx context.Context, s Source, f formats.Forward) (*formats.Answer, error) {
+	resp, err := s.Fetcher.Fetch(ctx, upstream.Request{
+		Method: f.Method, Ref: f.Path, Accept: f.Accept, AcceptEncoding: "gzip", Body: f.Body, ContentType: f.ContentType,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	decoded, err := decode(resp.Body, resp.Encoding)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", upstream.ErrUnavailable, err)
+	}
+	body, err := io.ReadAll(&bounded{decoded, maxAnswer})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", upstream.ErrUnavailable, err)
+	}
+	return &formats.Answer{MediaType: resp.Header.Get("Content-Type"), Body: body}, nil
+}
+
+func forwardKey(id string, f formats.Forward) string {
+	h := sha256.New()
+	for _, part := range []string{id, f.Method, f.Path, f.Accept, string(f.Body)} {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return "fwd" + string(h.Sum(nil))
+}
+
+// packAnswer puts time and media type in front of the body.
+func packAnswer(a *formats.Answer, at time.Time) []byte {
+	stamp, err := at.MarshalBinary()
+	if err != nil {
+		return nil // a zone offset of fractions of a minute: then it reads as never
+	}
+	b := append([]byte{byte(len(stamp)), byte(min(len(a.MediaType), 255))}, stamp...)
+	return append(append(b, a.MediaType[:min(len(a.MediaType), 255)]...), a.Body...)
+}
+
+func unpackAnswer(b []byte) (*formats.Answer, time.Time) {
+	var at time.Time
+	if len(b) < 2 || len(b) < 2+int(b[0])+int(b[1]) || at.UnmarshalBinary(b[2:2+b[0]]) != nil {
+		return &formats.Answer{}, time.Time{}
+	}
+	rest := b[2+int(b[0]):]
+	return &formats.Answer{MediaType: string(rest[:b[1]]), Body: rest[b[1]:]}, at
+}

@@ -1,0 +1,164 @@
+package registry
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"larder/cache"
+)
+
+// Rows of the Index that belong to the engine; the others are listed in
+// cache/refs and policy/directory. A name in a key ends with a zero byte,
+// which no name may hold. Keys that would pass cache.MaxKey end in the hash of
+// their names instead, behind two zero bytes.
+//
+//	f scope 0 file                     file record; scope is "h"+format or "u"+upstream
+//	s upstream 0 file                  digest first seen of an upstream's file: never dropped
+//	d upstream 0 package 0 document    document record and, when small, its bytes
+//	n format 0 package                 the upstream that a name first came from: never dropped
+//	p format 0 package 0 a             head of a hosted package
+//	p format 0 package 0 i version     sequence number of a version
+//	p format 0 package 0 v seq chunk   a version, cut into rows
+//	j seq                              journal of changes to hosted packages
+//	m journal                          last sequence number of the journal
+const (
+	rowFile     = 'f'
+	rowSeen     = 's'
+	rowDocument = 'd'
+	rowName     = 'n'
+	rowPackage  = 'p'
+	rowJournal  = 'j'
+)
+
+const (
+	partHead    = 'a'
+	partVersion = 'i'
+	partRelease = 'v'
+)
+
+// rowVersion begins every value, so that a later layout is told apart.
+const rowVersion = 1
+
+func key(row byte, names ...string) []byte {
+	k := []byte{row}
+	for i, n := range names {
+		if i > 0 {
+			k = append(k, 0)
+		}
+		k = append(k, n...)
+	}
+	if len(k) <= cache.MaxKey-128 {
+		return k
+	}
+	h := sha256.New()
+	for _, n := range names {
+		_ = binary.Write(h, binary.BigEndian, uint64(len(n))) // hash.Hash never fails
+		h.Write([]byte(n))
+	}
+	short := append([]byte{row}, names[0][:min(len(names[0]), 128)]...)
+	return h.Sum(append(short, 0, 0))
+}
+
+func hostedFileKey(format, file string) []byte     { return key(rowFile, "h"+format, file) }
+func upstreamFileKey(upstream, file string) []byte { return key(rowFile, "u"+upstream, file) }
+func seenKey(upstream, file string) []byte         { return key(rowSeen, upstream, file) }
+func nameKey(format, pkg string) []byte            { return key(rowName, format, pkg) }
+
+func documentKey(upstream, pkg, document string) []byte {
+	return key(rowDocument, upstream, pkg, document)
+}
+
+func packageKey(format, pkg string, part byte) []byte {
+	return append(append(key(rowPackage, format, pkg), 0), part)
+}
+
+func versionKey(format, pkg, version string) []byte {
+	k := append(packageKey(format, pkg, partVersion), version...)
+	if len(k) <= cache.MaxKey {
+		return k
+	}
+	sum := sha256.Sum256([]byte(version))
+	return append(append(packageKey(format, pkg, partVersion), 0), sum[:]...)
+}
+
+func releaseKey(format, pkg string, seq uint64, chunk uint16) []byte {
+	k := binary.BigEndian.AppendUint64(packageKey(format, pkg, partRelease), seq)
+	return binary.BigEndian.AppendUint16(k, chunk)
+}
+
+func journalKey(seq uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{rowJournal}, seq)
+}
+
+// fileRecord says which blob a file is.
+type fileRecord struct {
+	Digest    cache.Digest `json:"-"`
+	Hex       string       `json:"digest"`
+	Size      int64        `json:"size"`
+	MediaType string       `json:"type,omitempty"`
+	Package   string       `json:"package,omitempty"`
+	Version   string       `json:"version,omitempty"`
+	Fetched   time.Time    `json:"fetched,omitzero"`
+}
+
+func (f *fileRecord) encode() ([]byte, error) {
+	f.Hex = f.Digest.String()
+	return encodeRow(f)
+}
+
+func decodeFile(value []byte) (*fileRecord, error) {
+	var f fileRecord
+	if err := decodeRow(value, &f); err != nil {
+		return nil, fmt.Errorf("file record: %w", err)
+	}
+	d, err := cache.ParseDigest(f.Hex)
+	if err != nil {
+		return nil, fmt.Errorf("file record: %w", err)
+	}
+	f.Digest = d
+	return &f, nil
+}
+
+// errRow says that a record is not one of ours.
+var errRow = errors.New("record of an unknown version")
+
+func encodeRow(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode record: %w", err)
+	}
+	return append([]byte{rowVersion}, b...), nil
+}
+
+func decodeRow(value []byte, v any) error {
+	if len(value) == 0 || value[0] != rowVersion {
+		return errRow
+	}
+	return json.Unmarshal(value[1:], v)
+}
+
+// withBody puts bytes behind a record: version, length of the record, record, bytes.
+func withBody(record any, body []byte) ([]byte, error) {
+	head, err := encodeRow(record)
+	if err != nil {
+		return nil, err
+	}
+	row := binary.BigEndian.AppendUint32([]byte{rowVersion}, uint32(len(head)))
+	return append(append(row, head...), body...), nil
+}
+
+// splitBody undoes withBody.
+func splitBody(row []byte, record any) (body []byte, err error) {
+	if len(row) < 5 || row[0] != rowVersion {
+		return nil, errRow
+	}
+	n := int(binary.BigEndian.Uint32(row[1:]))
+	if n > len(row)-5 {
+		return nil, fmt.Errorf("record of %d bytes is cut short", n)
+	}
+	return row[5+n:], decodeRow(row[5:5+n], record)
+}

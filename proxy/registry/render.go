@@ -1,0 +1,159 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+
+	"larder/cache"
+	"larder/formats"
+)
+
+// gzipLevel weighs the size of a rendering against the time to make it: it is
+// made once and served many times, but the first client waits for it.
+const gzipLevel = 4
+
+// compressFrom is the size in bytes below which compression gains nothing.
+const compressFrom = 512
+
+// input is what a rendering is made from.
+type input interface {
+	// render writes the variant.
+	render(ctx context.Context, dst io.Writer, d formats.Document, v formats.View) error
+}
+
+type upstreamInput struct {
+	engine *Engine
+	record *documentRecord
+	doc    formats.Document
+}
+
+func (u upstreamInput) render(ctx context.Context, dst io.Writer, d formats.Document, v formats.View) error {
+	var src io.Reader = bytes.NewReader(u.record.body)
+	if u.record.Blob != "" {
+		digest, err := cache.ParseDigest(u.record.Blob)
+		if err != nil {
+			return err
+		}
+		f, err := u.engine.opt.Store.Open(ctx, digest)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		u.engine.opt.Room.Touch(digest)
+		src = f
+	}
+	decoded, err := decode(src, u.record.Encoding)
+	if err != nil {
+		return fmt.Errorf("%w: %w", cache.ErrCorrupt, err)
+	}
+	return d.Render(dst, decoded, v)
+}
+
+type hostedInput struct {
+	registry *Registry
+	pkg      string
+}
+
+func (h hostedInput) render(ctx context.Context, dst io.Writer, d formats.Document, v formats.View) error {
+	format := h.registry.spec.Format.Name()
+	return h.registry.engine.opt.Index.View(ctx, func(r cache.Reader) error {
+		state, err := readHead(r, format, h.pkg)
+		if err != nil {
+			return err
+		}
+		return d.Build(dst, &state.Package, living(r, format, h.pkg), v)
+	})
+}
+
+// rendered returns a variant of a document as bytes, made once per change and
+// kept in memory. What it is made from names it, so that it can never be old.
+func (b *bound) rendered(ctx context.Context, d formats.Document, identity string, v formats.View, in input) (*formats.Content, error) {
+	etag := tag(identity, d, v.Base)
+	c := &formats.Content{MediaType: d.MediaType, ETag: etag}
+	body, ok := b.engine.memory.Get("doc" + etag)
+	if !ok {
+		var err error
+		if body, err = b.make(ctx, d, etag, v, in); err != nil {
+			return nil, err
+		}
+	}
+	// The first byte says whether the rest is compressed.
+	if body[0] == 'z' {
+		c.Encoding = "gzip"
+	}
+	c.Bytes = body[1:]
+	c.Size = int64(len(c.Bytes))
+	return c, nil
+}
+
+func (b *bound) make(ctx context.Context, d formats.Document, etag string, v formats.View, in input) ([]byte, error) {
+	e := b.engine
+	ch := e.rendering.DoChan(etag, func() (any, error) {
+		if err := e.renderers.Acquire(e.life, 1); err != nil {
+			return nil, err
+		}
+		defer e.renderers.Release(1)
+		body, err := render(e.life, d, v, in)
+		if err == nil && !d.Transient {
+			e.memory.Add("doc"+etag, body)
+		}
+		return body, err
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case got := <-ch:
+		if got.Err != nil {
+			return nil, got.Err
+		}
+		return got.Val.([]byte), nil
+	}
+}
+
+func render(ctx context.Context, d formats.Document, v formats.View, in input) ([]byte, error) {
+	out := &rendering{}
+	if err := in.render(ctx, out, d, v); err != nil {
+		return nil, err
+	}
+	return out.bytes()
+}
+
+// rendering collects a body and compresses it once it is worth it.
+type rendering struct {
+	plain bytes.Buffer
+	zip   *gzip.Writer
+	out   bytes.Buffer
+}
+
+func (r *rendering) Write(p []byte) (int, error) {
+	if r.zip != nil {
+		return r.zip.Write(p)
+	}
+	if r.plain.Len()+len(p) < compressFrom {
+		return r.plain.Write(p)
+	}
+	r.out.WriteByte('z')
+	zip, err := gzip.NewWriterLevel(&r.out, gzipLevel)
+	if err != nil {
+		return 0, err
+	}
+	r.zip = zip
+	if _, err := r.zip.Write(r.plain.Bytes()); err != nil {
+		return 0, err
+	}
+	return r.zip.Write(p)
+}
+
+func (r *rendering) bytes() ([]byte, error) {
+	if r.zip == nil {
+		return append([]byte{'p'}, r.plain.Bytes()...), nil
+	}
+	if err := r.zip.Close(); err != nil {
+		return nil, err
+	}
+	return bytes.Clone(r.out.Bytes()), nil
+}

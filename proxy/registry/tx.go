@@ -1,0 +1,204 @@
+package registry
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"time"
+
+	"larder/cache"
+	"larder/cache/refs"
+	"larder/formats"
+)
+
+// restoreWindow is how long the bytes of a retracted version are kept, so that
+// it can be restored.
+const restoreWindow = 30 * 24 * time.Hour
+
+// tx is a hosted package inside one transaction of the Index.
+type tx struct {
+	w      cache.Writer
+	format string
+	name   string
+	home   string // repository that a new package belongs to
+	actor  string
+	now    time.Time
+	head   *head // nil until read
+	begun  formats.Change
+}
+
+func (t *tx) load() (*head, error) {
+	if t.head != nil {
+		return t.head, nil
+	}
+	h, err := readHead(t.w, t.format, t.name)
+	if errors.Is(err, cache.ErrNotExist) {
+		h, err = &head{Package: formats.Package{
+			Name: t.name, Repository: t.home, Visibility: t.begun.Visibility, Created: t.now,
+		}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.head = h
+	return h, nil
+}
+
+func (t *tx) Package() (*formats.Package, error) {
+	h, err := t.load()
+	if err != nil {
+		return nil, err
+	}
+	p := h.Package
+	p.Tags = maps.Clone(h.Tags)
+	if p.Tags == nil {
+		p.Tags = map[string]string{}
+	}
+	p.Meta = slices.Clone(h.Meta)
+	return &p, nil
+}
+
+func (t *tx) Release(version string) (*formats.Release, error) {
+	_, rel, err := t.find(version)
+	return rel, err
+}
+
+func (t *tx) find(version string) (uint64, *formats.Release, error) {
+	seq, err := readSeq(t.w, t.format, t.name, version)
+	if errors.Is(err, cache.ErrNotExist) {
+		return 0, nil, formats.Refuse(formats.ErrNotFound, "version not found: "+version)
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	rel, err := readRelease(t.w, t.format, t.name, seq)
+	return seq, rel, err
+}
+
+func (t *tx) Releases() iter.Seq2[*formats.Release, error] {
+	return func(yield func(*formats.Release, error) bool) {
+		for s, err := range scanReleases(t.w, packageKey(t.format, t.name, partRelease), nil) {
+			if !yield(s.Release, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (t *tx) Add(r *formats.Release) error {
+	h, err := t.load()
+	if err != nil {
+		return err
+	}
+	if _, err := readSeq(t.w, t.format, t.name, r.Version); err == nil {
+		return formats.Refuse(formats.ErrExists, fmt.Sprintf("%s %s is or was published here", t.name, r.Version))
+	} else if !errors.Is(err, cache.ErrNotExist) {
+		return err
+	}
+	for _, f := range r.Files {
+		if err := t.addFile(r.Version, f); err != nil {
+			return err
+		}
+	}
+	h.LastSeq++
+	seq := binary.BigEndian.AppendUint64(nil, h.LastSeq)
+	if err := t.w.Put(versionKey(t.format, t.name, r.Version), seq); err != nil {
+		return err
+	}
+	if err := writeRelease(t.w, t.format, t.name, h.LastSeq, r); err != nil {
+		return err
+	}
+	return t.journal("published", r.Version)
+}
+
+func (t *tx) addFile(version string, f formats.ReleaseFile) error {
+	k := hostedFileKey(t.format, f.Name)
+	if _, err := t.w.Get(k); err == nil {
+		return formats.Refuse(formats.ErrExists, f.Name+" is published already")
+	} else if !errors.Is(err, cache.ErrNotExist) {
+		return err
+	}
+	rec := fileRecord{
+		Digest: f.Blob.Digest, Size: f.Blob.Size, MediaType: f.MediaType,
+		Package: t.name, Version: version, Fetched: t.now,
+	}
+	value, err := rec.encode()
+	if err != nil {
+		return err
+	}
+	if err := t.w.Put(k, value); err != nil {
+		return err
+	}
+	return refs.Link(t.w, f.Blob, refs.Edge{Kind: refs.Hosted, Record: k}, t.now)
+}
+
+func (t *tx) Amend(r *formats.Release) error {
+	seq, old, err := t.find(r.Version)
+	if err != nil {
+		return err
+	}
+	changed := *old
+	changed.Meta, changed.Acknowledged = r.Meta, r.Acknowledged
+	return t.rewrite(seq, &changed)
+}
+
+func (t *tx) rewrite(seq uint64, r *formats.Release) error {
+	if err := dropRelease(t.w, t.format, t.name, seq); err != nil {
+		return err
+	}
+	return writeRelease(t.w, t.format, t.name, seq, r)
+}
+
+// Retract takes the files away at once and keeps the bytes for restoreWindow.
+func (t *tx) Retract(version string) error {
+	seq, rel, err := t.find(version)
+	if err != nil {
+		return err
+	}
+	if !rel.Retracted.IsZero() {
+		return nil
+	}
+	for _, f := range rel.Files {
+		k := hostedFileKey(t.format, f.Name)
+		if err := t.w.Delete(k); err != nil {
+			return err
+		}
+		until := t.now.Add(restoreWindow)
+		kept := refs.Edge{Kind: refs.Pin, Record: k, Expires: until}
+		if err := refs.Link(t.w, f.Blob, kept, t.now); err != nil {
+			return err
+		}
+		if err := refs.Unlink(t.w, f.Blob.Digest, refs.Edge{Kind: refs.Hosted, Record: k}, until); err != nil {
+			return err
+		}
+	}
+	rel.Retracted = t.now
+	if err := t.rewrite(seq, rel); err != nil {
+		return err
+	}
+	return t.journal("deleted", version)
+}
+
+func (t *tx) Save(p *formats.Package) error {
+	h, err := t.load()
+	if err != nil {
+		return err
+	}
+	h.Tags, h.Meta, h.Visibility, h.Deleted = p.Tags, p.Meta, p.Visibility, p.Deleted
+	h.Revision++
+	h.Modified = t.now
+	if err := writeHead(t.w, t.format, h); err != nil {
+		return err
+	}
+	return t.journal("changed", "")
+}
+
+func (t *tx) journal(what, version string) error {
+	return appendJournal(t.w, event{
+		Time: t.now, Format: t.format, Package: t.name, Version: version,
+		What: what, Revision: t.head.Revision, Actor: t.actor,
+	})
+}
