@@ -1,0 +1,275 @@
+package npm
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"larder/formats"
+	"larder/policy"
+)
+
+// Times of calls that only an upstream can answer.
+const (
+	keepFacts     = time.Hour        // keys and attestations
+	keepAudit     = 10 * time.Minute // answers to the same audit
+	auditTimeout  = 3 * time.Second  // npm install waits for it
+	searchTimeout = 1500 * time.Millisecond
+	maxListed     = 10_000 // hosted packages looked at by one search or listing
+)
+
+// noAudit answers 404: pnpm waits over two minutes after a 5xx and prints one
+// clear line after this.
+func noAudit(err error) error {
+	if errors.Is(err, formats.ErrBadRequest) || errors.Is(err, formats.ErrTooLarge) ||
+		errors.Is(err, policy.ErrUnauthenticated) || errors.Is(err, policy.ErrDenied) {
+		return err
+	}
+	return formats.Refuse(formats.ErrNotFound, "no advisories: the upstream could not be asked")
+}
+
+// keep returns which of the names may be told to an upstream.
+func (s *serving) foreign(names []string) (drop func(string) bool, err error) {
+	mine, err := s.Registry.Ours(s.r.Context(), names)
+	if err != nil {
+		return nil, err
+	}
+	ours := map[string]bool{}
+	for i, n := range names {
+		ours[n] = mine[i]
+	}
+	return func(n string) bool { return ours[n] || !readableName(n) }, nil
+}
+
+func (s *serving) serveAuditBulk() error {
+	body, err := ReadBody(s.r.Body)
+	if err != nil {
+		return err
+	}
+	bulk, err := ParseBulk(body)
+	if err != nil {
+		return err
+	}
+	drop, err := s.foreign(bulk.Names())
+	if err != nil {
+		return err
+	}
+	asked, left := bulk.Encode(drop)
+	if !left {
+		return s.json(http.StatusOK, []byte("{}"))
+	}
+	a, err := s.Registry.Forward(s.r.Context(), formats.Forward{
+		Method: http.MethodPost, Path: "-/npm/v1/security/advisories/bulk", Accept: mediaJSON, ContentType: mediaJSON,
+		Body: asked, Keep: keepAudit, Timeout: auditTimeout,
+	})
+	if err != nil {
+		return noAudit(err)
+	}
+	clean, err := ReadBody(bytes.NewReader(a.Body)) // some answer with gzip they do not announce
+	if err != nil {
+		return noAudit(formats.ErrNotFound)
+	}
+	merged, err := MergeBulk(clean)
+	if err != nil {
+		return noAudit(formats.ErrNotFound)
+	}
+	return s.json(http.StatusOK, merged)
+}
+
+func (s *serving) serveAuditQuick() error {
+	body, err := ReadBody(s.r.Body)
+	if err != nil {
+		return err
+	}
+	names, err := QuickNames(body)
+	if err != nil {
+		return err
+	}
+	drop, err := s.foreign(names)
+	if err != nil {
+		return err
+	}
+	asked, err := FilterQuick(body, drop)
+	if err != nil {
+		return err
+	}
+	a, err := s.Registry.Forward(s.r.Context(), formats.Forward{
+		Method: http.MethodPost, Path: "-/npm/v1/security/audits/quick", Accept: mediaJSON, ContentType: mediaJSON,
+		Body: asked, Keep: keepAudit, Timeout: auditTimeout,
+	})
+	if err != nil {
+		return noAudit(err)
+	}
+	clean, err := ReadBody(bytes.NewReader(a.Body))
+	if err != nil || !isObject(bytes.TrimSpace(clean)) {
+		return noAudit(formats.ErrNotFound)
+	}
+	return s.json(http.StatusOK, clean)
+}
+
+func (s *serving) serveSearch() error {
+	q := ParseSearch(s.r.URL.Query())
+	var hits []SearchEntry
+	looked := 0
+	for p, err := range s.Registry.Packages(s.r.Context(), "") {
+		if err != nil {
+			return err
+		}
+		if looked++; looked > maxListed {
+			break
+		}
+		e, err := entry(p)
+		if err != nil {
+			return err
+		}
+		if q.Matches(e) {
+			hits = append(hits, e)
+		}
+	}
+	total := len(hits)
+	foreign, more := s.searchUpstream(q)
+	hits = append(hits, foreign...)
+	total += more
+	from := min(q.From, len(hits))
+	hits = hits[from:min(from+q.Size, len(hits))]
+	return s.json(http.StatusOK, BuildSearch(hits, total, s.clock()))
+}
+
+func entry(p *formats.Package) (SearchEntry, error) {
+	a, err := readAbout(p)
+	if err != nil {
+		return SearchEntry{}, err
+	}
+	return SearchEntry{
+		Name: p.Name, Version: a.Summary.Version, Description: a.Summary.Description, Keywords: a.Summary.Keywords,
+		Date: a.Summary.Date, Links: a.Summary.Links, Publisher: a.Summary.Publisher, Maintainers: a.Maintainers,
+	}, nil
+}
+
+// searchUpstream never fails a search: without an answer there are our own
+// hits. Words that are names of ours are not told.
+func (s *serving) searchUpstream(q SearchQuery) ([]SearchEntry, int) {
+	drop, err := s.foreign(q.Words)
+	if err != nil {
+		return nil, 0
+	}
+	for _, w := range q.Words {
+		if readableName(w) && drop(w) {
+			return nil, 0
+		}
+	}
+	query := url.Values{"text": {strings.Join(q.Words, " ")}, "size": {"250"}}
+	a, err := s.Registry.Forward(s.r.Context(), formats.Forward{
+		Method: http.MethodGet, Path: "-/v1/search?" + query.Encode(), Accept: mediaJSON,
+		Keep: keepAudit, Timeout: searchTimeout,
+	})
+	if err != nil {
+		return nil, 0
+	}
+	found, total, err := ReadSearch(a.Body)
+	if err != nil {
+		return nil, 0
+	}
+	names := make([]string, len(found))
+	for i, e := range found {
+		names[i] = e.Name
+	}
+	hide, err := s.foreign(names)
+	if err != nil {
+		return nil, 0
+	}
+	kept := found[:0]
+	for _, e := range found {
+		if !hide(e.Name) {
+			kept = append(kept, e)
+		}
+	}
+	return kept, total
+}
+
+// serveStarred lists the packages that a user starred, as far as the caller
+// may see them. npm sends the name in JSON quotes.
+func (s *serving) serveStarred() error {
+	user, ok := text([]byte(s.r.URL.Query().Get("key")))
+	if !ok {
+		user = s.r.URL.Query().Get("key")
+	}
+	var b builder
+	b.open()
+	b.key("rows")
+	b.openArray()
+	for p, err := range s.Registry.Packages(s.r.Context(), "") {
+		if err != nil {
+			return err
+		}
+		a, err := readAbout(p)
+		if err != nil {
+			return err
+		}
+		if a.Users[user] {
+			b.open()
+			b.text("value", p.Name)
+			b.close()
+		}
+	}
+	b.closeArray()
+	b.close()
+	return s.json(http.StatusOK, b.out)
+}
+
+func (s *serving) serveCollaborators() error {
+	p, err := s.Registry.Package(s.r.Context(), s.t.Package)
+	if err != nil {
+		return err
+	}
+	a, err := readAbout(p)
+	if err != nil {
+		return err
+	}
+	var b builder
+	b.open()
+	for _, m := range a.Maintainers {
+		b.text(m.Name, "write")
+	}
+	b.close()
+	return s.json(http.StatusOK, b.out)
+}
+
+func (s *serving) serveVisibility() error {
+	p, err := s.Registry.Package(s.r.Context(), s.t.Package)
+	if err != nil {
+		return err
+	}
+	var b builder
+	b.open()
+	b.bool("public", p.Visibility == policy.Public)
+	b.close()
+	return s.json(http.StatusOK, b.out)
+}
+
+// servePackages lists an owner's packages that the caller may read.
+func (s *serving) servePackages() error {
+	owner := s.t.Org
+	if s.t.Op == opUserPackages {
+		owner = s.t.User
+	}
+	own := "read"
+	if owner == s.Caller.User || s.Caller.Admin {
+		own = "write"
+	}
+	var b builder
+	b.open()
+	for p, err := range s.Registry.Packages(s.r.Context(), "") {
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(p.Repository, owner+"/") {
+			b.text(p.Name, own)
+		}
+	}
+	b.close()
+	return s.json(http.StatusOK, b.out)
+}

@@ -1,0 +1,245 @@
+package npm
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+
+	"larder/formats"
+	"larder/policy"
+)
+
+// unpublish removes the versions that a document no longer holds and applies
+// its tags; nothing else of it is read.
+func (s *serving) unpublish(pub *Publication) error {
+	stay := map[string]bool{}
+	for _, v := range pub.Versions {
+		stay[v.Version] = true
+	}
+	err := s.alter(policy.Delete, s.t.Rev, func(tx formats.Tx, p *formats.Package, a *about) error {
+		var gone []string
+		for r, err := range tx.Releases() {
+			if err != nil {
+				return err
+			}
+			if r.Retracted.IsZero() && !stay[r.Version] {
+				gone = append(gone, r.Version)
+			}
+		}
+		for _, v := range gone {
+			if err := tx.Retract(v); err != nil {
+				return err
+			}
+		}
+		for tag, v := range pub.Tags {
+			if checkTag(tag) == nil {
+				p.Tags[tag] = v
+			}
+		}
+		return settleTags(tx, p, a)
+	})
+	if err != nil {
+		return err
+	}
+	return s.json(http.StatusCreated, changed)
+}
+
+// settleTags drops the tags of versions that are not there, and gives latest
+// to the highest version if it lost its own.
+func settleTags(tx formats.Tx, p *formats.Package, a *about) error {
+	var living []string
+	there := map[string]bool{}
+	for r, err := range tx.Releases() {
+		if err != nil {
+			return err
+		}
+		if r.Retracted.IsZero() {
+			living = append(living, r.Version)
+			there[r.Version] = true
+		}
+	}
+	for tag, v := range p.Tags {
+		if !there[v] {
+			delete(p.Tags, tag)
+		}
+	}
+	if p.Tags["latest"] == "" && len(living) > 0 {
+		p.Tags["latest"] = Latest(living)
+	}
+	return resummarize(tx, p, a)
+}
+
+// resummarize describes the version that latest names now.
+func resummarize(tx formats.Tx, p *formats.Package, a *about) error {
+	latest := p.Tags["latest"]
+	if latest == "" || latest == a.Summary.Version {
+		return nil
+	}
+	r, err := tx.Release(latest)
+	if err != nil {
+		return err
+	}
+	a.Summary = summarize(latest, releaseManifest(r.Meta), r.Published, Person{Name: r.Publisher})
+	return nil
+}
+
+// serveDelete removes the whole package; its name and versions stay reserved.
+func (s *serving) serveDelete() error {
+	err := s.alter(policy.Delete, s.t.Rev, func(tx formats.Tx, p *formats.Package, _ *about) error {
+		var all []string
+		for r, err := range tx.Releases() {
+			if err != nil {
+				return err
+			}
+			all = append(all, r.Version)
+		}
+		for _, v := range all {
+			if err := tx.Retract(v); err != nil {
+				return err
+			}
+		}
+		clear(p.Tags)
+		p.Deleted = s.clock().UTC()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.json(http.StatusOK, changed)
+}
+
+// serveDeleteTarball is the second half of an unpublish, whose first has
+// removed the version already: that is success.
+func (s *serving) serveDeleteTarball() error {
+	err := s.alter(policy.Delete, "", func(tx formats.Tx, p *formats.Package, a *about) error {
+		name := fileKey(s.t.Package, s.t.File)
+		version := ""
+		for r, err := range tx.Releases() {
+			if err != nil {
+				return err
+			}
+			if r.Retracted.IsZero() && len(r.Files) == 1 && r.Files[0].Name == name {
+				version = r.Version
+			}
+		}
+		if version == "" {
+			return nil
+		}
+		if s.t.Rev != revision(p) {
+			return formats.Refuse(formats.ErrConflict, "document update conflict")
+		}
+		if err := tx.Retract(version); err != nil {
+			return err
+		}
+		return settleTags(tx, p, a)
+	})
+	if err != nil {
+		return err
+	}
+	return s.json(http.StatusOK, changed)
+}
+
+// maxTagBody is above any set of tags, bytes.
+const maxTagBody = 1 << 20
+
+func (s *serving) readBody(most int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(s.r.Body, most+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(body)) > most {
+		return nil, formats.Refuse(formats.ErrTooLarge, "the request body is larger than this call takes")
+	}
+	return body, nil
+}
+
+// serveSetTags sets the tag of the URL to the version in the body, or each tag
+// of an object.
+func (s *serving) serveSetTags() error {
+	body, err := s.readBody(maxTagBody)
+	if err != nil {
+		return err
+	}
+	tags := map[string]string{}
+	if s.t.Op == opTagSet {
+		var version string
+		if json.Unmarshal(body, &version) != nil {
+			return bad("the body must be a version as a JSON string")
+		}
+		tags[s.t.Tag] = version
+	} else if json.Unmarshal(body, &tags) != nil || len(tags) == 0 {
+		return bad("the body must be a JSON object of versions by tag")
+	}
+	for tag := range tags {
+		if err := checkTag(tag); err != nil {
+			return err
+		}
+	}
+	err = s.alter(policy.Publish, "", func(tx formats.Tx, p *formats.Package, a *about) error {
+		for tag, version := range tags {
+			r, err := tx.Release(version)
+			if errors.Is(err, formats.ErrNotFound) || (err == nil && !r.Retracted.IsZero()) {
+				return formats.Refuse(formats.ErrNotFound, "this version doesn't exist: "+quoteShort(version))
+			}
+			if err != nil {
+				return err
+			}
+			p.Tags[tag] = version
+		}
+		return resummarize(tx, p, a)
+	})
+	if err != nil {
+		return err
+	}
+	return s.json(http.StatusCreated, []byte(`{"ok":"dist-tags updated"}`))
+}
+
+func (s *serving) serveDeleteTag() error {
+	if s.t.Tag == "latest" {
+		return bad("the latest tag cannot be removed")
+	}
+	err := s.alter(policy.Publish, "", func(_ formats.Tx, p *formats.Package, _ *about) error {
+		if _, ok := p.Tags[s.t.Tag]; !ok {
+			return formats.Refuse(formats.ErrNotFound, "the package has no tag "+quoteShort(s.t.Tag))
+		}
+		delete(p.Tags, s.t.Tag)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.json(http.StatusOK, []byte(`{"ok":"dist-tag removed"}`))
+}
+
+// serveAccess sets who may read the package.
+func (s *serving) serveAccess() error {
+	body, err := s.readBody(maxTagBody)
+	if err != nil {
+		return err
+	}
+	var visibility policy.Visibility
+	switch access := textField(body, "access"); {
+	case !json.Valid(body) || !isObject(body):
+		return bad("the body must be a JSON object")
+	case access == "public":
+		visibility = policy.Public
+	case access == "restricted":
+		visibility = policy.Private
+	case field(body, "publish_requires_tfa") != nil:
+		return bad("this registry has no second factor; limit a token instead: larder token create --help")
+	default:
+		return bad("access must be public or restricted")
+	}
+	err = s.alter(policy.Settings, "", func(_ formats.Tx, p *formats.Package, _ *about) error {
+		if p.Visibility == policy.Public && visibility != policy.Public {
+			return formats.Refuse(formats.ErrConflict, "a public package cannot become private again")
+		}
+		p.Visibility = visibility
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.json(http.StatusOK, []byte(`{"ok":"access updated"}`))
+}
