@@ -121,7 +121,7 @@ func (s *serving) serveSearch() error {
 		if looked++; looked > maxListed {
 			break
 		}
-		e, err := entry(p)
+		e, err := entryOf(p)
 		if err != nil {
 			return err
 		}
@@ -138,7 +138,7 @@ func (s *serving) serveSearch() error {
 	return s.json(http.StatusOK, BuildSearch(hits, total, s.clock()))
 }
 
-func entry(p *formats.Package) (SearchEntry, error) {
+func entryOf(p *formats.Package) (SearchEntry, error) {
 	a, err := readAbout(p)
 	if err != nil {
 		return SearchEntry{}, err

@@ -66,7 +66,7 @@ const (
 
 func summarize(version string, manifest []byte, at time.Time, by Person) summary {
 	s := summary{Version: version, Date: at, Publisher: by, Links: map[string]string{}}
-	s.Description = cut(textField(manifest, "description"), maxDescription)
+	s.Description = shorten(textField(manifest, "description"), maxDescription)
 	for k := range elements(field(manifest, "keywords")) {
 		if word, ok := text(k); ok && len(word) <= maxKeyword && len(s.Keywords) < maxKeywords {
 			s.Keywords = append(s.Keywords, word)
@@ -83,7 +83,7 @@ func summarize(version string, manifest []byte, at time.Time, by Person) summary
 	return s
 }
 
-func cut(s string, most int) string {
+func shorten(s string, most int) string {
 	if len(s) > most {
 		s = s[:most]
 	}
@@ -135,8 +135,8 @@ func withManifest(meta, manifest []byte) []byte {
 // revision is the _rev of a package: clients give it back in changes.
 func revision(p *formats.Package) string { return strconv.FormatUint(p.Revision, 10) + "-larder" }
 
-// hosted turns the engine's records into what a packument is built from.
-func hosted(p *formats.Package, releases iter.Seq2[*formats.Release, error], withReadme bool) (Hosted, error) {
+// hostedOf turns the engine's records into what a packument is built from.
+func hostedOf(p *formats.Package, releases iter.Seq2[*formats.Release, error], withReadme bool) (Hosted, error) {
 	a, err := readAbout(p)
 	if err != nil {
 		return Hosted{}, err

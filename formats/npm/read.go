@@ -28,7 +28,7 @@ func upstreamPath(name string) string {
 	return "@" + url.PathEscape(scope) + "%2f" + url.PathEscape(bare)
 }
 
-func view(name string, v formats.View) View {
+func viewOf(name string, v formats.View) View {
 	return View{Name: name, Base: v.Base, FirstSeen: v.FirstSeen}
 }
 
@@ -50,9 +50,9 @@ func (f *Format) packument(name string, abbreviated bool) formats.Document {
 		d.MediaType = mediaAbbreviated
 		write, build = WriteAbbreviated, BuildAbbreviated
 	}
-	d.Render = func(dst io.Writer, src io.Reader, v formats.View) error { return write(dst, src, view(name, v)) }
+	d.Render = func(dst io.Writer, src io.Reader, v formats.View) error { return write(dst, src, viewOf(name, v)) }
 	d.Build = func(dst io.Writer, p *formats.Package, releases iter.Seq2[*formats.Release, error], v formats.View) error {
-		h, err := hosted(p, releases, !abbreviated)
+		h, err := hostedOf(p, releases, !abbreviated)
 		if err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func (f *Format) packument(name string, abbreviated bool) formats.Document {
 func tagsDocument(name string) formats.Document {
 	d := document(name, "tags")
 	d.BaseFree = true
-	d.Render = func(dst io.Writer, src io.Reader, v formats.View) error { return WriteTags(dst, src, view(name, v)) }
+	d.Render = func(dst io.Writer, src io.Reader, v formats.View) error { return WriteTags(dst, src, viewOf(name, v)) }
 	d.Build = func(dst io.Writer, p *formats.Package, _ iter.Seq2[*formats.Release, error], _ formats.View) error {
 		_, err := dst.Write(tagsObject(p.Tags))
 		return err
@@ -76,7 +76,7 @@ func manifestDocument(name, version string) formats.Document {
 	d := document(name, "manifest "+version)
 	d.Transient = true
 	d.Render = func(dst io.Writer, src io.Reader, v formats.View) error {
-		return WriteManifest(dst, src, view(name, v), version)
+		return WriteManifest(dst, src, viewOf(name, v), version)
 	}
 	d.Build = func(dst io.Writer, p *formats.Package, releases iter.Seq2[*formats.Release, error], v formats.View) error {
 		for r, err := range releases {
@@ -96,7 +96,7 @@ func manifestDocument(name, version string) formats.Document {
 func filesDocument(name string, age formats.Age) formats.Document {
 	d := document(name, "files")
 	d.BaseFree, d.Age, d.MediaType = true, age, "text/plain"
-	d.Render = func(dst io.Writer, src io.Reader, v formats.View) error { return WriteFiles(dst, src, view(name, v)) }
+	d.Render = func(dst io.Writer, src io.Reader, v formats.View) error { return WriteFiles(dst, src, viewOf(name, v)) }
 	d.Build = func(io.Writer, *formats.Package, iter.Seq2[*formats.Release, error], formats.View) error {
 		return notFound(name) // hosted files are found by their names
 	}

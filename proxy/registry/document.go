@@ -41,6 +41,9 @@ const recentEnough = 10 * time.Second
 
 func (b *bound) Document(ctx context.Context, d formats.Document) (*formats.Content, error) {
 	c, _, err := b.document(ctx, d)
+	if err == nil && b.engine.opt.PrivateReads {
+		c.Private = true
+	}
 	return c, err
 }
 
@@ -80,7 +83,7 @@ func (b *bound) hostedDocument(ctx context.Context, d formats.Document, o *owned
 	if err != nil {
 		return nil, fmt.Errorf("document %s: %w", d.Name, err)
 	}
-	c.Result, c.Private, c.Modified = formats.Hosted, res.Visibility != policy.Public, o.hosted.Modified
+	c.Result, c.Private = formats.Hosted, res.Visibility != policy.Public
 	return c, nil
 }
 

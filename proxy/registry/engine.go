@@ -87,6 +87,9 @@ type Options struct {
 	Memory    int64 // bytes for small bodies and documents; default 64 MiB
 	MaxUpload int64 // bytes of one uploaded file; default 2 GiB
 	Flights   int   // upstream downloads at once; default 256
+	// PrivateReads marks every answer as not for shared caches: nobody reads
+	// without a credential.
+	PrivateReads bool
 }
 
 // Limits of the engine that are no options.

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +30,11 @@ func (b *bound) File(ctx context.Context, f formats.File) (*formats.Content, err
 		}
 		return b.hostedFile(ctx, f, res)
 	}
-	return b.upstreamFile(ctx, f, o)
+	c, err := b.upstreamFile(ctx, f, o)
+	if err == nil {
+		c.Private = b.engine.opt.PrivateReads
+	}
+	return c, err
 }
 
 func (b *bound) hostedFile(ctx context.Context, f formats.File, res policy.Resource) (*formats.Content, error) {
@@ -220,8 +223,3 @@ func (e *Engine) notFound(err error, k []byte, name, id string) error {
 	}
 	return formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the upstream %s", name, id))
 }
-
-// bytesReader is a body from memory as a file.
-type bytesReader struct{ *bytes.Reader }
-
-func (bytesReader) Close() error { return nil }
