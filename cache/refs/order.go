@@ -1,0 +1,251 @@
+package refs
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"larder/cache"
+)
+
+// Queue is one of the two lists of eviction.
+type Queue byte
+
+// The queues: a blob enters Probation and moves to Main when it is used again.
+const (
+	Probation Queue = 0
+	Main      Queue = 1
+)
+
+// Access is a cached blob's place in the eviction order.
+type Access struct {
+	Queue Queue
+	Hour  uint32 // of the last use, since the epoch
+}
+
+// HourOf rounds a time down to hours since the epoch.
+func HourOf(t time.Time) uint32 { return uint32(max(0, t.Unix()/3600)) }
+
+func accessKey(d cache.Digest) []byte { return key("a", d[:]) }
+
+func orderKey(d cache.Digest, a Access) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{'e', byte(a.Queue)}, a.Hour), d[:]...)
+}
+
+func parseOrderKey(k []byte) (d cache.Digest, a Access, err error) {
+	if len(k) != 1+1+4+len(d) || k[0] != 'e' || Queue(k[1]) > Main {
+		return d, a, errKey
+	}
+	return cache.Digest(k[6:]), Access{Queue(k[1]), binary.BigEndian.Uint32(k[2:])}, nil
+}
+
+func decodeAccess(v []byte) (Access, error) {
+	if len(v) != 1+1+4 || v[0] != layout || Queue(v[1]) > Main {
+		return Access{}, errLayout
+	}
+	return Access{Queue(v[1]), binary.BigEndian.Uint32(v[2:])}, nil
+}
+
+// ReadAccess returns a blob's place. Errors: cache.ErrNotExist for blobs that
+// are kept, or not here.
+func ReadAccess(r cache.Reader, d cache.Digest) (Access, error) {
+	v, err := r.Get(accessKey(d))
+	if err != nil {
+		return Access{}, err
+	}
+	a, err := decodeAccess(v)
+	if err != nil {
+		return Access{}, fmt.Errorf("access row %s: %w", d, err)
+	}
+	return a, nil
+}
+
+func putAccess(w cache.Writer, d cache.Digest, a Access) error {
+	v := binary.BigEndian.AppendUint32([]byte{layout, byte(a.Queue)}, a.Hour)
+	if err := w.Put(accessKey(d), v); err != nil {
+		return err
+	}
+	return w.Put(orderKey(d, a), []byte{layout})
+}
+
+func deleteAccess(w cache.Writer, d cache.Digest, a Access) error {
+	if err := w.Delete(orderKey(d, a)); err != nil {
+		return err
+	}
+	return w.Delete(accessKey(d))
+}
+
+// Touch notes that a cached blob was used again, and reports whether that moved
+// it. Blobs that are kept or gone are no error.
+func Touch(w cache.Writer, d cache.Digest, now time.Time) (bool, error) {
+	was, err := ReadAccess(w, d)
+	if errors.Is(err, cache.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	is := Access{Main, max(was.Hour, HourOf(now))} // a clock set back ages nothing
+	if is == was {
+		return false, nil
+	}
+	if was.Queue == Probation {
+		if err := promote(w, d); err != nil {
+			return false, fmt.Errorf("touch %s: %w", d, err)
+		}
+	}
+	if err := deleteAccess(w, d, was); err != nil {
+		return false, fmt.Errorf("touch %s: %w", d, err)
+	}
+	return true, putAccess(w, d, is)
+}
+
+// promote moves a blob's bytes to the main queue in the counters.
+func promote(w cache.Writer, d cache.Digest) error {
+	i, err := Lookup(w, d)
+	if err != nil {
+		return err
+	}
+	u, err := ReadUsage(w)
+	if err != nil {
+		return err
+	}
+	u.MainBytes += Cost(i.Blob.Size)
+	return WriteUsage(w, u)
+}
+
+// Candidate is a row of the eviction order.
+type Candidate struct {
+	Digest cache.Digest
+	Access Access
+}
+
+// Key returns the row's key, to go on after it.
+func (c Candidate) Key() []byte { return orderKey(c.Digest, c.Access) }
+
+// Oldest yields the blobs of a queue after a row, longest unused first.
+func Oldest(r cache.Reader, q Queue, after []byte) iter.Seq2[Candidate, error] {
+	return func(yield func(Candidate, error) bool) {
+		for row, err := range r.Scan([]byte{'e', byte(q)}, after) {
+			var c Candidate
+			if err == nil {
+				c.Digest, c.Access, err = parseOrderKey(row.Key)
+			}
+			if err != nil {
+				err = fmt.Errorf("eviction order %x: %w", row.Key, err)
+			}
+			if !yield(c, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// maxEvictEdges is how many edges of one blob an Evict takes, so that it fits a
+// transaction; a blob with more needs several.
+const maxEvictEdges = 1000
+
+// Evicted says what became of a candidate.
+type Evicted struct {
+	Gone  bool  // the blob's rows are gone and its bytes may be deleted
+	Bytes int64 // freed, by Cost
+	Size  int64 // of the blob
+	Rows  int   // written or deleted
+}
+
+// Evict takes a cached blob's records and rows away and notes that its bytes
+// may go at once. A stale candidate loses its row in the order; a blob with any
+// edge that is not Cached is never touched. A blob of more than a thousand
+// records loses as many per call and is gone with the last.
+func Evict(w cache.Writer, c Candidate, now time.Time) (Evicted, error) {
+	ev, err := evict(w, c, now)
+	if err != nil {
+		return Evicted{}, fmt.Errorf("evict %s: %w", c.Digest, err)
+	}
+	return ev, nil
+}
+
+func evict(w cache.Writer, c Candidate, now time.Time) (Evicted, error) {
+	at, err := ReadAccess(w, c.Digest)
+	if err != nil && !errors.Is(err, cache.ErrNotExist) {
+		return Evicted{}, err
+	}
+	if err != nil || at != c.Access {
+		return Evicted{Rows: 1}, w.Delete(orderKey(c.Digest, c.Access))
+	}
+	info, err := Lookup(w, c.Digest)
+	if errors.Is(err, cache.ErrNotExist) {
+		return Evicted{Rows: 2}, deleteAccess(w, c.Digest, at)
+	}
+	if err != nil {
+		return Evicted{}, err
+	}
+	kept, err := keptByEdge(w, c.Digest)
+	if err != nil {
+		return Evicted{}, err
+	}
+	if kept || !info.Evictable() {
+		// Cannot be unless rows were damaged: put them right, keep the blob.
+		return Evicted{Rows: 4}, Resettle(w, c.Digest, now)
+	}
+	return dropCached(w, info, now)
+}
+
+func keptByEdge(r cache.Reader, d cache.Digest) (bool, error) {
+	for _, k := range []Kind{Hosted, Upload, Pin} {
+		if has, err := anyEdge(r, d, k); err != nil || has {
+			return has, err
+		}
+	}
+	return false, nil
+}
+
+// dropCached deletes the records and edges of an evictable blob, then its rows.
+func dropCached(w cache.Writer, info Info, now time.Time) (Evicted, error) {
+	d := info.Blob.Digest
+	rows := 0
+	for e, err := range Edges(w, d) {
+		if err != nil {
+			return Evicted{}, err
+		}
+		if rows >= 2*maxEvictEdges {
+			return Evicted{Rows: rows}, nil
+		}
+		if err := w.Delete(e.Record); err != nil {
+			return Evicted{}, err
+		}
+		if _, err := deleteEdge(w, d, edgeTail(e)); err != nil {
+			return Evicted{}, err
+		}
+		rows += 2
+	}
+	left := info
+	left.kinds = 0
+	if err := settle(w, info, left, now); err != nil {
+		return Evicted{}, err
+	}
+	return Evicted{Gone: true, Bytes: Cost(info.Blob.Size), Size: info.Blob.Size, Rows: rows + 6}, nil
+}
+
+// DropCached does what Evict does, for a blob whose bytes were found damaged,
+// whatever its place in the order. It reports what is left to do by Gone, and
+// refuses a blob that is kept.
+func DropCached(w cache.Writer, d cache.Digest, now time.Time) (Evicted, error) {
+	info, err := Lookup(w, d)
+	if errors.Is(err, cache.ErrNotExist) {
+		return Evicted{Gone: true}, nil
+	}
+	if err != nil {
+		return Evicted{}, err
+	}
+	kept, err := keptByEdge(w, d)
+	if err != nil {
+		return Evicted{}, err
+	}
+	if kept || !info.Evictable() {
+		return Evicted{}, fmt.Errorf("drop %s: it is kept by a hosted, upload or pin edge", d)
+	}
+	return dropCached(w, info, now)
+}
