@@ -9,6 +9,7 @@ package formats
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -22,6 +23,10 @@ var (
 	ErrBadRequest = errors.New("bad request")
 	// ErrNotFound: no such path, package, version or file. 404.
 	ErrNotFound = errors.New("not found")
+	// ErrNoVersion: the package is there and the caller may read it, but it has
+	// no such version, tag or file. 404, with its own sentence: every other 404
+	// is worded by the edge, so that hidden and missing are the same.
+	ErrNoVersion = fmt.Errorf("no such version: %w", ErrNotFound)
 	// ErrUnsupported: the path exists, the method does not. 405.
 	ErrUnsupported = errors.New("method not allowed")
 	// ErrExists: the version is here already, with other bytes. 409.

@@ -116,7 +116,7 @@ func (x *exchange) failure(err error) *formats.Failure {
 		Status: fl.status, Err: err, Sentence: fl.sentence, Request: x.req,
 		Challenge: fl.status == http.StatusUnauthorized, RetryAfter: fl.retry, RequestID: x.id,
 	}
-	if fl.status == http.StatusNotFound && x.gated {
+	if fl.status == http.StatusNotFound && x.gated && !errors.Is(err, formats.ErrNoVersion) {
 		// What is hidden and what is missing must not differ in one byte, so
 		// neither error is shown.
 		f.Err, f.Sentence = formats.ErrNotFound, x.missing()
@@ -143,8 +143,22 @@ func (x *exchange) failure(err error) *formats.Failure {
 	return f
 }
 
+// hinter is implemented by mounts that know why so much may be missing.
+type hinter interface {
+	// Hint is a sentence for every 404 of the registry, "" for none.
+	Hint() string
+}
+
 // missing is the sentence of every 404 behind the gate.
 func (x *exchange) missing() string {
+	s := x.missed()
+	if h, ok := x.mount.(hinter); ok && h.Hint() != "" && x.repository == "" {
+		s += " (" + h.Hint() + ")"
+	}
+	return s
+}
+
+func (x *exchange) missed() string {
 	where := "the registry " + x.mount.Name()
 	if x.repository != "" {
 		where = "the repository " + quote(x.repository)

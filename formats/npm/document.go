@@ -182,7 +182,7 @@ func (ignore) version(string, []byte) error { return nil }
 
 // notFound is the error of a version or tag that a package lacks.
 func notFound(ref string) error {
-	return formats.Refuse(formats.ErrNotFound, "version not found: "+strings.Trim(quoteShort(ref), `"`))
+	return formats.Refuse(formats.ErrNoVersion, "version not found: "+strings.Trim(quoteShort(ref), `"`))
 }
 
 // errUnpublished stands for the bare form of an unpublished package, which

@@ -28,10 +28,10 @@ func noAudit(err error) error {
 		errors.Is(err, policy.ErrUnauthenticated) || errors.Is(err, policy.ErrDenied) {
 		return err
 	}
-	return formats.Refuse(formats.ErrNotFound, "no advisories: the upstream could not be asked")
+	return formats.Refuse(formats.ErrNoVersion, "no advisories: the upstream could not be asked")
 }
 
-// keep returns which of the names may be told to an upstream.
+// foreign returns which names must not be told to an upstream.
 func (s *serving) foreign(names []string) (drop func(string) bool, err error) {
 	mine, err := s.Registry.Ours(s.r.Context(), names)
 	if err != nil {

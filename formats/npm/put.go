@@ -187,11 +187,15 @@ func (s *serving) addRelease(tx formats.Tx, pub *Publication, rel *formats.Relea
 	return tx.Save(p)
 }
 
+// together is how far apart the publishes of machines that started at once may
+// arrive and still count as overlapping.
+const together = 2 * time.Second
+
 // overlaps reports that latest was moved to a higher version while this
 // publish was under way.
 func overlaps(a about, p *formats.Package, version string, began time.Time) bool {
 	latest := p.Tags["latest"]
-	return latest != "" && a.LatestAt.After(began) && compareVersions(latest, version) > 0
+	return latest != "" && a.LatestAt.After(began.Add(-together)) && compareVersions(latest, version) > 0
 }
 
 // repeated decides about a version that is here: a client's retry of what may

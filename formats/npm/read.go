@@ -135,7 +135,7 @@ func (s *serving) servePackument() error {
 	if err != nil {
 		return err
 	}
-	s.w.Header().Set("Vary", "Accept, Accept-Encoding")
+	s.w.Header().Set("Vary", "Accept")
 	return formats.Reply(s.w, s.r, c)
 }
 
@@ -144,7 +144,6 @@ func (s *serving) serveTags() error {
 	if err != nil {
 		return err
 	}
-	s.w.Header().Set("Vary", "Accept-Encoding")
 	return formats.Reply(s.w, s.r, c)
 }
 
@@ -161,7 +160,6 @@ func (s *serving) serveManifest() error {
 	if err != nil {
 		return err
 	}
-	s.w.Header().Set("Vary", "Accept-Encoding")
 	return formats.Reply(s.w, s.r, c)
 }
 
@@ -202,7 +200,7 @@ func locate(ctx context.Context, reg formats.Registry, name, file string) (forma
 			return formats.Location{Ref: ref, Want: facts.Sums()}, nil
 		}
 	}
-	return formats.Location{}, formats.Refuse(formats.ErrNotFound, "no version of "+name+" has the file "+quoteShort(file))
+	return formats.Location{}, formats.Refuse(formats.ErrNoVersion, "no version of "+name+" has the file "+quoteShort(file))
 }
 
 func (s *serving) serveAttestations() error {
@@ -237,7 +235,7 @@ func (s *serving) hostedAttestations() error {
 			return s.json(http.StatusOK, b.out)
 		}
 	}
-	return formats.Refuse(formats.ErrNotFound, "no attestations for "+s.t.Package+"@"+s.t.Version)
+	return formats.Refuse(formats.ErrNoVersion, "no attestations for "+s.t.Package+"@"+s.t.Version)
 }
 
 func (s *serving) serveKeys() error {

@@ -180,7 +180,7 @@ func (s *serving) serveSetTags() error {
 		for tag, version := range tags {
 			r, err := tx.Release(version)
 			if errors.Is(err, formats.ErrNotFound) || (err == nil && !r.Retracted.IsZero()) {
-				return formats.Refuse(formats.ErrNotFound, "this version doesn't exist: "+quoteShort(version))
+				return formats.Refuse(formats.ErrNoVersion, "this version doesn't exist: "+quoteShort(version))
 			}
 			if err != nil {
 				return err
@@ -201,7 +201,7 @@ func (s *serving) serveDeleteTag() error {
 	}
 	err := s.alter(policy.Publish, "", func(_ formats.Tx, p *formats.Package, _ *about) error {
 		if _, ok := p.Tags[s.t.Tag]; !ok {
-			return formats.Refuse(formats.ErrNotFound, "the package has no tag "+quoteShort(s.t.Tag))
+			return formats.Refuse(formats.ErrNoVersion, "the package has no tag "+quoteShort(s.t.Tag))
 		}
 		delete(p.Tags, s.t.Tag)
 		return nil

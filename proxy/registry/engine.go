@@ -204,6 +204,9 @@ type Spec struct {
 	// Upstreams is called once per use, so that discovery may end later than
 	// the start. It blocks until the upstreams are known.
 	Upstreams func(ctx context.Context) ([]Source, error)
+	// Hint, if not nil, returns a sentence for those who miss something here,
+	// such as how to configure an upstream; "" for none.
+	Hint func() string
 }
 
 // Registry is a Spec bound to an engine: what the edge mounts.
@@ -225,6 +228,14 @@ func (r *Registry) Name() string { return r.spec.Name }
 
 // Format is the protocol that the registry speaks.
 func (r *Registry) Format() formats.Format { return r.spec.Format }
+
+// Hint is a sentence for those who miss something here, "" for none.
+func (r *Registry) Hint() string {
+	if r.spec.Hint == nil {
+		return ""
+	}
+	return r.spec.Hint()
+}
 
 // For returns the registry as one caller may use it. repository, if not
 // empty, is the "owner/name" of the URL: only its hosted packages are seen, and

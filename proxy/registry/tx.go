@@ -69,7 +69,7 @@ func (t *tx) Release(version string) (*formats.Release, error) {
 func (t *tx) find(version string) (uint64, *formats.Release, error) {
 	seq, err := readSeq(t.w, t.format, t.name, version)
 	if errors.Is(err, cache.ErrNotExist) {
-		return 0, nil, formats.Refuse(formats.ErrNotFound, "version not found: "+version)
+		return 0, nil, formats.Refuse(formats.ErrNoVersion, "version not found: "+version)
 	}
 	if err != nil {
 		return 0, nil, err
