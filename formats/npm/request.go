@@ -39,7 +39,11 @@ type Target struct {
 func Parse(method string, segs []string, query url.Values, header http.Header) (Target, error) {
 	var allow []string
 	badName := ""
+	reserved := len(segs) > 0 && segs[0] == "-"
 	for _, r := range routes {
+		if reserved != (len(r.path) > 0 && r.path[0] == "-") {
+			continue // most routes are told by their first segment
+		}
 		var t Target
 		bad, ok := match(r.path, segs, &t)
 		switch {
