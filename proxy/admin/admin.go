@@ -1,0 +1,154 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"larder/cache/evict"
+	"larder/formats"
+	"larder/policy"
+	"larder/policy/directory"
+	"larder/policy/token"
+	"larder/proxy"
+)
+
+// Owners is what the API needs to know and change of users and organizations.
+type Owners interface {
+	Account(ctx context.Context, name string) (directory.Account, error)
+	CreateUser(ctx context.Context, actor policy.Subject, a directory.Account) error
+	Suspend(ctx context.Context, actor policy.Subject, name string) error
+	Resume(ctx context.Context, actor policy.Subject, name string) error
+	SetMember(ctx context.Context, actor policy.Subject, org, user string, m directory.Membership) error
+	SetBaseRole(ctx context.Context, actor policy.Subject, org string, role policy.Role) error
+}
+
+// Repositories is what the API needs to know and change of repositories.
+type Repositories interface {
+	Repository(ctx context.Context, name string) (directory.Repository, error)
+	CreateRepository(ctx context.Context, actor policy.Subject, full string, v policy.Visibility) error
+	SetVisibility(ctx context.Context, actor policy.Subject, full string, v policy.Visibility) error
+	Grant(ctx context.Context, actor policy.Subject, full, user string, role policy.Role) error
+	Role(ctx context.Context, user, repository string) (policy.Role, error)
+}
+
+// Claims is what the API needs to know and change of claims.
+type Claims interface {
+	Claims(ctx context.Context, actor policy.Subject) ([]policy.Claim, error)
+	AddClaim(ctx context.Context, actor policy.Subject, c policy.Claim) (policy.Claim, error)
+	RemoveClaim(ctx context.Context, actor policy.Subject, id string) error
+}
+
+// Tokens is what the API needs to know and change of tokens.
+type Tokens interface {
+	Tokens(ctx context.Context, actor policy.Subject, user string) ([]directory.Token, error)
+	MintToken(ctx context.Context, actor policy.Subject, m directory.Mint) (token.Secret, directory.Token, error)
+	RevokeToken(ctx context.Context, actor policy.Subject, id string) error
+}
+
+// Directory is everything about people and rights; directory.Directory is the
+// real one.
+type Directory interface {
+	proxy.Authorizer
+	Owners
+	Repositories
+	Claims
+	Tokens
+}
+
+// Maintenance is the work on the store; each may take long and is stopped by
+// its context. progress hears how far it is, often.
+type Maintenance interface {
+	// GC deletes what nobody needs any more, or with dry says what that would be.
+	GC(ctx context.Context, dry bool, progress func(looked int)) (evict.Report, error)
+	// Verify compares bytes and records; repair drops damaged cached files.
+	Verify(ctx context.Context, repair bool, progress func(done, total int64)) (Verification, error)
+}
+
+// Verification is what Verify found.
+type Verification struct {
+	Blobs int64 `json:"blobs"` // looked at
+	Bytes int64 `json:"bytes"` // hashed
+	// Hosted and Cached count damaged or missing blobs; cached ones can be
+	// fetched again.
+	Hosted   int64 `json:"hosted_damaged"`
+	Cached   int64 `json:"cached_damaged"`
+	Repaired int64 `json:"repaired"`
+	// Findings are sentences for people, the first hundred or so.
+	Findings []string `json:"findings,omitempty"`
+}
+
+// Registry is a configured registry, as explanations name it.
+type Registry struct {
+	Mount     proxy.Mount
+	Hosted    bool
+	Upstreams []string // ids
+}
+
+// Upstream is how an upstream does. URL holds no credential.
+type Upstream struct {
+	ID          string    `json:"id"`
+	Format      string    `json:"format"`
+	URL         string    `json:"url,omitempty"`
+	Source      string    `json:"source,omitempty"` // where the address was found
+	State       string    `json:"state"`            // a word of upstream.Health, or "searching" or "none"
+	LastSuccess time.Time `json:"last_success,omitzero"`
+	LastFailure time.Time `json:"last_failure,omitzero"`
+	LastError   string    `json:"last_error,omitempty"`
+	Requests    int64     `json:"requests"`
+	Failures    int64     `json:"failures"`
+	Note        string    `json:"note,omitempty"`
+}
+
+// Options are the parts that New needs; all but Failed, Clock and Ready.
+type Options struct {
+	Directory   Directory
+	Identifier  proxy.Identifier
+	Pairing     formats.Pairing
+	Registries  []Registry
+	Maintenance Maintenance
+	Upstreams   func(ctx context.Context) []Upstream
+	// Reload reads the configuration again; on an error the old one holds.
+	Reload  func(ctx context.Context) error
+	Metrics *Metrics
+	// Ready returns nil while the store and the index can be used. It is asked
+	// at most once a second.
+	Ready func(ctx context.Context) error
+	// Draining is closed when the server begins to end; nil: never.
+	Draining <-chan struct{}
+	// Failed hears of errors that are ours, with the id of the request. It may be nil.
+	Failed func(requestID string, err error)
+	Clock  func() time.Time // nil: time.Now
+}
+
+// New checks the options and returns the handlers by first path segment: what
+// proxy.Options.Handlers takes.
+func New(o Options) (map[string]http.Handler, error) {
+	if o.Directory == nil || o.Identifier == nil || o.Pairing == nil || o.Maintenance == nil ||
+		o.Upstreams == nil || o.Reload == nil || o.Metrics == nil {
+		return nil, errors.New("admin: a part is missing")
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Failed == nil {
+		o.Failed = func(string, error) {}
+	}
+	if o.Ready == nil {
+		o.Ready = func(context.Context) error { return nil }
+	}
+	a := &api{Options: o}
+	return map[string]http.Handler{
+		"api":     newRouter(a, apiRoutes()),
+		"ui":      newPages(a),
+		"healthz": a.probe(a.alive),
+		"readyz":  a.probe((&readiness{api: a}).answer),
+		"metrics": a.probe(o.Metrics.serve),
+	}, nil
+}
+
+// api is what all handlers share. It does not change once made.
+type api struct {
+	Options
+}

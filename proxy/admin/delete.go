@@ -1,0 +1,174 @@
+package admin
+
+import (
+	"errors"
+	"time"
+
+	"larder/formats"
+	"larder/policy"
+)
+
+// Settler is implemented by formats that keep records about a package's
+// versions (tags, a summary for searches), to put them right after versions
+// went away or came back. It is called inside the transaction, before Save.
+type Settler interface {
+	Settle(tx formats.Tx, p *formats.Package) error
+}
+
+// Restorer is implemented by transactions that can bring a retracted version
+// back while its bytes are still kept. Errors: formats.ErrNotFound,
+// ErrConflict once they are gone.
+type Restorer interface {
+	Restore(version string) error
+}
+
+// Changed is the answer of a deletion or restoration: the versions concerned.
+type Changed struct {
+	Purl     string   `json:"purl"`
+	Versions []string `json:"versions"`
+	// Package says that the package as a whole went or came back.
+	Package bool `json:"package"`
+	DryRun  bool `json:"dry_run,omitempty"`
+}
+
+// errDry ends a transaction that was only to show what it would do.
+var errDry = errors.New("dry run")
+
+// change runs fn in one transaction on the package named by the query, and
+// throws its work away with dry_run=true.
+func (c *call) change(action policy.Action, fn func(tx formats.Tx, p *formats.Package, which Purl, out *Changed) error) (any, error) {
+	which, err := c.purl()
+	if err != nil {
+		return nil, err
+	}
+	dry, err := c.flag("dry_run")
+	if err != nil {
+		return nil, err
+	}
+	at, reg, err := c.registryOf(which.Format)
+	if err != nil {
+		return nil, err
+	}
+	var out Changed
+	err = reg.Change(c.r.Context(), formats.Change{Package: which.Name, Action: action}, func(tx formats.Tx) error {
+		out = Changed{Purl: which.String(), Versions: []string{}, DryRun: dry} // fn may run twice
+		p, err := tx.Package()
+		if err != nil {
+			return err
+		}
+		if p.Revision == 0 {
+			return formats.Refuse(formats.ErrNotFound, notFound)
+		}
+		if err := fn(tx, p, which, &out); err != nil {
+			return err
+		}
+		if err := settle(at.Mount.Format(), tx, p); err != nil {
+			return err
+		}
+		if dry {
+			return errDry
+		}
+		return tx.Save(p)
+	})
+	if err != nil && !errors.Is(err, errDry) {
+		return nil, hide(err)
+	}
+	return out, nil
+}
+
+// deletePackage retracts a version, or all of a package. Names and versions
+// stay reserved, and the bytes are kept for the restore window.
+func (c *call) deletePackage() (any, error) {
+	return c.change(policy.Delete, func(tx formats.Tx, p *formats.Package, which Purl, out *Changed) error {
+		if !p.Deleted.IsZero() {
+			return formats.Refuse(formats.ErrNotFound, notFound)
+		}
+		left := 0
+		for r, err := range tx.Releases() {
+			switch {
+			case err != nil:
+				return err
+			case !r.Retracted.IsZero():
+			case which.Version == "" || which.Version == r.Version:
+				out.Versions = append(out.Versions, r.Version)
+			default:
+				left++
+			}
+		}
+		if which.Version != "" && len(out.Versions) == 0 {
+			return formats.Refuse(formats.ErrNoVersion, which.Name+" has no version "+which.Version)
+		}
+		for _, v := range out.Versions {
+			if err := tx.Retract(v); err != nil {
+				return err
+			}
+		}
+		if left == 0 {
+			out.Package = true
+			clear(p.Tags)
+			p.Deleted = c.Clock().UTC()
+		}
+		return nil
+	})
+}
+
+// restorePackage brings a version back, or all that went with the package.
+func (c *call) restorePackage() (any, error) {
+	return c.change(policy.Restore, func(tx formats.Tx, p *formats.Package, which Purl, out *Changed) error {
+		r, ok := tx.(Restorer)
+		if !ok {
+			return formats.Refuse(formats.ErrUnsupported, "packages of the format "+which.Format+" cannot be restored")
+		}
+		for rel, err := range tx.Releases() {
+			if err != nil {
+				return err
+			}
+			if !rel.Retracted.IsZero() && (which.Version == rel.Version || which.Version == "" && wentWith(rel, p)) {
+				out.Versions = append(out.Versions, rel.Version)
+			}
+		}
+		if len(out.Versions) == 0 {
+			return formats.Refuse(formats.ErrNoVersion, "nothing of "+which.Name+" that was deleted fits: name a deleted version, or a deleted package")
+		}
+		for _, v := range out.Versions {
+			if err := r.Restore(v); err != nil {
+				return err
+			}
+		}
+		out.Package = !p.Deleted.IsZero()
+		p.Deleted = time.Time{}
+		return nil
+	})
+}
+
+// wentWith reports whether a version was retracted by the deletion of its
+// package, and not long before it.
+func wentWith(r *formats.Release, p *formats.Package) bool {
+	return !p.Deleted.IsZero() && p.Deleted.Sub(r.Retracted) < time.Minute
+}
+
+// settle puts tags right: by the format, or where it does not care, by dropping
+// those that point at nothing and giving latest to what was published last.
+func settle(f formats.Format, tx formats.Tx, p *formats.Package) error {
+	if s, ok := f.(Settler); ok {
+		return s.Settle(tx, p)
+	}
+	there, last := map[string]bool{}, ""
+	for r, err := range tx.Releases() {
+		if err != nil {
+			return err
+		}
+		if r.Retracted.IsZero() {
+			there[r.Version], last = true, r.Version
+		}
+	}
+	for tag, v := range p.Tags {
+		if !there[v] {
+			delete(p.Tags, tag)
+		}
+	}
+	if p.Tags["latest"] == "" && last != "" {
+		p.Tags["latest"] = last
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+package admin
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"net/netip"
+
+	"larder/formats"
+	"larder/policy"
+)
+
+//go:embed login.html
+var pageFiles embed.FS
+
+// styleHash admits the one style sheet of login.html; a test keeps it right.
+const styleHash = "AqmSHnfRPPyc1BumjUpQ8etTcCrkeKaRr4DhX6NR1r4="
+
+// pages are the HTML pages below /ui/.
+type pages struct {
+	*api
+	login *template.Template
+}
+
+// newPages returns the handler of /ui/. Forms are refused when another site
+// sent them.
+func newPages(a *api) http.Handler {
+	p := &pages{api: a, login: template.Must(template.ParseFS(pageFiles, "login.html"))}
+	mux := http.NewServeMux()
+	mux.Handle("/ui/login/{code}", a.page(p.serveLogin))
+	mux.Handle("/", a.page(func(*call) error {
+		return formats.Refuse(formats.ErrNotFound, "there is no such page yet: the pages are at /ui/login/<code>, the API at /api/v1")
+	}))
+	guard := http.NewCrossOriginProtection()
+	guard.SetDenyHandler(a.page(func(*call) error {
+		return policy.Decision{Reason: "another site sent this form: open the page here and send it from there"}.Err()
+	}))
+	return guard.Handler(mux)
+}
+
+// page makes a handler with the headers of a page.
+func (a *api) page(fn func(*call) error) http.Handler {
+	return a.handle(func(c *call) (any, error) {
+		h := c.w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+styleHash+"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		return handled{}, fn(c)
+	})
+}
+
+// handled is the answer of a call that has written its own.
+type handled struct{}
+
+// loginPage is what the template shows.
+type loginPage struct {
+	Sentence string // what went wrong, "" at first
+	Done     string // the user who is signed in now
+}
+
+// maxForm bounds the login form, in bytes.
+const maxForm = 16 << 10
+
+// serveLogin shows the form, and binds whoever owns the token in it to the
+// login that waits under the code of the path.
+func (p *pages) serveLogin(c *call) error {
+	switch c.r.Method {
+	case http.MethodGet, http.MethodHead:
+		return p.show(c, http.StatusOK, loginPage{})
+	case http.MethodPost:
+	default:
+		return &formats.MethodError{Allow: []string{http.MethodGet, http.MethodPost}}
+	}
+	user, err := p.confirm(c)
+	if err == nil {
+		return p.show(c, http.StatusOK, loginPage{Done: user})
+	}
+	problem := c.problem(err)
+	if problem.retry > 0 {
+		c.w.Header().Set("Retry-After", fmt.Sprint(int64(problem.retry.Seconds())+1))
+	}
+	return p.show(c, problem.Status, loginPage{Sentence: problem.Detail})
+}
+
+func (p *pages) confirm(c *call) (string, error) {
+	c.r.Body = http.MaxBytesReader(c.w, c.r.Body, maxForm)
+	if err := c.r.ParseForm(); err != nil {
+		return "", bad("the form cannot be read: open the page again and send it from there")
+	}
+	secret := c.r.PostForm.Get("token")
+	if secret == "" {
+		return "", bad("the token is missing: paste it into the field")
+	}
+	caller, err := p.identify(c, secret, c.visit.Remote)
+	if err != nil {
+		return "", err
+	}
+	return caller.User, p.Pairing.Confirm(c.r.Context(), c.r.PathValue("code"), caller)
+}
+
+// identify finds the owner of a token as if a client had sent it.
+func (p *pages) identify(c *call, secret string, remote netip.Addr) (policy.Subject, error) {
+	probe := (&http.Request{Method: http.MethodPost, Header: http.Header{"Authorization": {"Bearer " + secret}}}).WithContext(c.r.Context())
+	return p.Identifier.Identify(probe, remote)
+}
+
+func (p *pages) show(c *call, status int, v loginPage) error {
+	var html bytes.Buffer
+	if err := p.login.Execute(&html, v); err != nil {
+		return fmt.Errorf("login page: %w", err)
+	}
+	c.send(status, "text/html; charset=utf-8", html.Bytes())
+	return nil
+}
