@@ -20,7 +20,9 @@ type Intent struct {
 func intentKey(d cache.Digest) []byte { return key("gd", d[:]) }
 
 // dueKey is the entry by time of an intent (no tail) or of an edge.
-func dueKey(due time.Time, d cache.Digest, tail []byte) []byte { return key("gt", nanos(due), d[:], tail) }
+func dueKey(due time.Time, d cache.Digest, tail []byte) []byte {
+	return key("gt", nanos(due), d[:], tail)
+}
 
 func decodeIntent(v []byte) (Intent, error) {
 	if len(v) != 1+8+8 || v[0] != layout {
