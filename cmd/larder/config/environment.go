@@ -225,3 +225,41 @@ func show(v reflect.Value) string {
 	}
 	return fmt.Sprint(v.Interface())
 }
+
+// Value is one key as it is configured.
+type Value struct {
+	Key    string `json:"key"`
+	Value  string `json:"value"`  // as in the file; secrets are hidden
+	Source string `json:"source"` // what set it; "default" for nothing
+}
+
+// Values lists every key with its value, entries of maps and lists one by one.
+func (l *Loaded) Values() []Value {
+	var list []Value
+	l.list(reflect.ValueOf(l.Config), "", &list)
+	return list
+}
+
+func (l *Loaded) list(v reflect.Value, path string, out *[]Value) {
+	_, isDate := v.Interface().(Date)
+	switch {
+	case v.Kind() == reflect.Struct && !isDate:
+		for i := range v.NumField() {
+			l.list(v.Field(i), join(path, v.Type().Field(i).Tag.Get("key")), out)
+		}
+	case v.Kind() == reflect.Map:
+		for _, name := range slices.Sorted(maps.Keys(namesOf(v))) {
+			l.list(v.MapIndex(reflect.ValueOf(name)), join(path, name), out)
+		}
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct:
+		for i := range v.Len() {
+			l.list(v.Index(i), fmt.Sprintf("%s[%d]", path, i), out)
+		}
+	default:
+		source := l.Sources[path]
+		if source == "" {
+			source = "default"
+		}
+		*out = append(*out, Value{path, show(v), source})
+	}
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"larder/proxy/admin"
+)
+
+func whyCommand() *cobra.Command {
+	var s shared
+	var registry string
+	cmd := &cobra.Command{
+		Use: "why PURL", Short: "Say where a package comes from, and whether you may have it",
+		Long: `Say where a package comes from (hosted, claimed or upstream), whose it is, and
+whether the token in use may read and publish it. It tells no more than the
+token in use may know.`,
+		Example: "  larder why pkg:npm/@acme/widget", Args: cobra.ExactArgs(1), ValidArgsFunction: s.completePackages,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			which, err := purlOf(args[0])
+			if err != nil {
+				return err
+			}
+			c, err := s.open()
+			if err != nil {
+				return err
+			}
+			query := url.Values{"purl": {which.String()}, "registry": {registry}}
+			var e admin.Explanation
+			if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/explain", query, nil, &e); err != nil {
+				return err
+			}
+			return s.show(cmd, e, func(w io.Writer) { explanationTable(w, e) })
+		},
+	}
+	cmd.Flags().StringVar(&registry, "registry", "", "as this registry answers (default: the first of the format)")
+	return s.flags(cmd)
+}
+
+func explanationTable(w io.Writer, e admin.Explanation) {
+	caller := e.Caller
+	if caller == "" {
+		caller = "nobody (no token)"
+	}
+	for _, line := range [][2]string{
+		{"package", e.Purl}, {"registry", e.Registry}, {"caller", caller},
+		{"comes from", origin(e)}, {"claim", e.Claim}, {"repository", e.Repository}, {"visibility", string(e.Visibility)},
+		{"read", verdictText(e.Read)}, {"publish", verdictText(e.Publish)},
+	} {
+		if line[1] != "" {
+			row(w, line[0]+":", line[1])
+		}
+	}
+}
+
+func origin(e admin.Explanation) string {
+	switch e.Source {
+	case "hosted":
+		return "this server: it was published here"
+	case "claimed":
+		return "this server, once it is published: the name is claimed and never asked upstream"
+	case "upstream":
+		return "upstream " + strings.Join(e.Upstreams, ", then ")
+	case "none":
+		return "nowhere: the registry has no upstream, and it was not published here"
+	}
+	return ""
+}
+
+func verdictText(v admin.Verdict) string {
+	if v.Allowed {
+		return "allowed"
+	}
+	return "refused: " + v.Reason
+}
