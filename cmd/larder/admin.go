@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"larder/cache"
+	"larder/cache/badger"
+	"larder/cache/disk"
+	"larder/cache/evict"
+	"larder/cache/refs"
+	"larder/cache/scrub"
+	"larder/proxy/admin"
+)
+
+// handlers are everything beside the registries: API, pages and probes.
+func (n *node) handlers(reload func(context.Context) error) (map[string]http.Handler, error) {
+	opt := admin.Options{
+		Directory: n.directory, Identifier: n.metrics.Identifier(n.accounts), Pairing: n.accounts.Pairing(),
+		Maintenance: maintenance{n}, Upstreams: n.upstreams.states, Reload: reload, Metrics: n.metrics,
+		Ready: n.ready, Draining: n.gone, Clock: n.clock,
+		Failed: func(id string, err error) { n.log.Error().Str("request_id", id).Err(err).Msg("request failed") },
+	}
+	for _, m := range n.mounts {
+		entry := n.cfg.Registries[m.Name()]
+		opt.Registries = append(opt.Registries, admin.Registry{Mount: m, Hosted: entry.Hosted, Upstreams: entry.Upstreams})
+	}
+	return admin.New(opt)
+}
+
+// ready says whether the store and the index can be used.
+func (n *node) ready(context.Context) error {
+	return errors.Join(n.store.Health(), n.index.Healthy())
+}
+
+// maintenance is the long work on the store that the API starts.
+type maintenance struct{ n *node }
+
+func (m maintenance) GC(ctx context.Context, dry bool, progress func(looked int)) (evict.Report, error) {
+	report, err := m.n.evict.GC(ctx, dry, progress)
+	if err == nil && !dry {
+		m.n.metrics.Collected(m.n.clock(), report.Bytes)
+	}
+	return report, err
+}
+
+func (m maintenance) Verify(ctx context.Context, repair bool, progress func(done, total int64)) (admin.Verification, error) {
+	r, err := m.n.scrubber().Check(ctx, repair, progress)
+	return admin.Verification{
+		Blobs: r.Blobs, Bytes: r.Bytes, Hosted: r.Hosted, Cached: r.Cached, Repaired: r.Repaired, Findings: r.Findings,
+	}, err
+}
+
+func (n *node) scrubber() *scrub.Scrubber {
+	return &scrub.Scrubber{
+		Index: n.index, Store: n.store, Locks: n.locks, Clock: n.clock,
+		Damaged: func(d cache.Digest, hosted bool, err error) {
+			n.metrics.Integrity("", "", "scrub", err)
+			n.log.Error().Str("digest", d.String()).Bool("hosted", hosted).Msg("stored bytes are damaged")
+		},
+	}
+}
+
+// states tells how the upstreams do.
+func (u *upstreams) states(context.Context) []admin.Upstream {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	searching := false
+	select {
+	case <-u.searched:
+	default:
+		searching = true
+	}
+	var list []admin.Upstream
+	for id, c := range u.cfg.Upstreams {
+		s := admin.Upstream{ID: id, Format: c.Format, State: "none"}
+		client, ok := u.clients[id]
+		switch {
+		case u.cfg.Offline:
+			s.State = "offline"
+		case ok:
+			h := client.State()
+			s.State, s.LastSuccess, s.LastFailure, s.LastError = string(h.State), h.LastSuccess, h.LastFailure, h.LastError
+			s.Requests, s.Failures, s.URL = int64(h.Requests), int64(h.Failures), client.Config().URL
+		case searching:
+			s.State = "searching"
+		default:
+			s.Note = noUpstream(c.Format)
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// verifyFolder checks a data folder that no server holds.
+func verifyFolder(ctx context.Context, data string, repair bool, progress func(done, total int64)) (admin.Verification, error) {
+	n := &node{locks: &refs.Locks{}, clock: time.Now, metrics: admin.NewMetrics(version())}
+	var err error
+	if n.store, err = disk.Open(data, disk.Options{}); err != nil {
+		return admin.Verification{}, err
+	}
+	n.index, err = badger.Open(filepath.Join(data, "index"), badger.Options{Critical: n.store.Room().Critical})
+	if err != nil {
+		return admin.Verification{}, errors.Join(err, n.close())
+	}
+	found, err := maintenance{n}.Verify(ctx, repair, progress)
+	return found, errors.Join(err, n.close())
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"larder/cmd/larder/config"
+	"larder/proxy/admin"
+	"larder/proxy/registry"
+	"larder/upstream"
+	"larder/upstream/discover"
+)
+
+// rememberFor is how long addresses found on this machine are believed before
+// the clients are asked again at a start.
+const rememberFor = 24 * time.Hour
+
+// upstreams are the configured upstreams and the clients that speak to them.
+// Those whose address is to be found wait for the search.
+type upstreams struct {
+	log       zerolog.Logger
+	transport *upstream.Transport
+	clock     func() time.Time
+	searched  chan struct{} // closed when the search is over
+
+	mu      sync.RWMutex
+	cfg     *config.Loaded
+	found   map[string]discover.Found // by format
+	clients map[string]*upstream.Client
+}
+
+func newUpstreams(cfg *config.Loaded, log zerolog.Logger, m *admin.Metrics, clock func() time.Time) (*upstreams, error) {
+	u := &upstreams{
+		log: log, clock: clock, cfg: cfg, searched: make(chan struct{}),
+		found: map[string]discover.Found{}, clients: map[string]*upstream.Client{},
+		transport: upstream.NewTransport(upstream.Options{UserAgent: "larder", Hooks: m.Hooks(), Now: clock}),
+	}
+	return u, u.build(cfg)
+}
+
+// build makes a client for each upstream whose address is known.
+func (u *upstreams) build(cfg *config.Loaded) error {
+	made := map[string]*upstream.Client{}
+	for id, c := range cfg.Upstreams {
+		url, auth := string(c.URL), upstream.Auth{
+			Type: c.Auth.Type, Token: string(c.Auth.Token), Username: c.Auth.Username,
+			Password: string(c.Auth.Password), Header: c.Auth.Header,
+		}
+		if url == config.Auto {
+			found, ok := u.found[c.Format]
+			if !ok || found.URL == "" {
+				continue
+			}
+			url = found.URL
+			if auth.Type == "" {
+				auth = found.Auth
+			}
+		}
+		client, err := upstream.New(upstream.Config{
+			ID: id, URL: url, Auth: auth, AllowHosts: c.AllowHosts, Insecure: c.Insecure,
+			Fresh: time.Duration(c.Fresh), Offline: cfg.Offline,
+		}, u.transport)
+		if err != nil {
+			return fmt.Errorf("upstream %s: %w", id, err)
+		}
+		made[id] = client
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.cfg, u.clients = cfg, made
+	return nil
+}
+
+// replace takes in a changed configuration.
+func (u *upstreams) replace(cfg *config.Loaded) error {
+	select {
+	case <-u.searched:
+		return u.build(cfg)
+	default:
+		return errors.New("upstreams are still being looked for")
+	}
+}
+
+// start looks for the addresses that no one configured, beside the start.
+func (u *upstreams) start(ctx context.Context, self string) {
+	go func() {
+		defer close(u.searched)
+		wanted := u.wanted()
+		if len(wanted) == 0 {
+			return
+		}
+		for _, f := range u.search(ctx, wanted, self) {
+			if _, ok := u.found[f.Format]; !ok && f.URL != "" {
+				u.found[f.Format] = f
+				u.log.Info().Str("format", f.Format).Str("upstream", f.URL).Str("from", f.Source).Msg("upstream found")
+			}
+		}
+		for _, format := range wanted {
+			if _, ok := u.found[format]; !ok {
+				u.log.Warn().Str("format", format).Msg(noUpstream(format))
+			}
+		}
+		if err := u.build(u.cfg); err != nil {
+			u.log.Error().Err(err).Msg("an upstream that was found cannot be used")
+		}
+	}()
+}
+
+// noUpstream says how to name an upstream that was not found.
+func noUpstream(format string) string {
+	return fmt.Sprintf("no upstream for %s was found on this machine, so only hosted packages are served; name one with "+
+		"upstreams.%s.url in the config or --upstream %s=https://%s.upstream.example/", format, format, format, format)
+}
+
+// wanted lists the formats whose upstream is to be found.
+func (u *upstreams) wanted() []string {
+	if u.cfg.Offline {
+		// Asking the clients makes no connection, but nothing would use the answer.
+		return nil
+	}
+	seen := map[string]bool{}
+	var list []string
+	for _, c := range u.cfg.Upstreams {
+		if string(c.URL) == config.Auto && !seen[c.Format] {
+			seen[c.Format] = true
+			list = append(list, c.Format)
+		}
+	}
+	return list
+}
+
+func (u *upstreams) search(ctx context.Context, wanted []string, self string) []discover.Found {
+	file := filepath.Join(u.cfg.Data, "upstreams.json")
+	known, at, err := discover.Load(file)
+	if err == nil && u.clock().Sub(at) < rememberFor && complete(known, wanted) {
+		return known
+	}
+	selves := []string{self, u.cfg.Listen}
+	if u.cfg.PublicURL != "" {
+		selves = append(selves, u.cfg.PublicURL)
+	}
+	found := discover.Find(ctx, discover.Options{Formats: wanted, Self: selves})
+	if err := discover.Save(file, found, u.clock()); err != nil {
+		u.log.Warn().Err(err).Msg("the upstreams found will be looked for again at the next start")
+	}
+	return found
+}
+
+// complete reports whether what is remembered answers for all formats, without
+// the credentials that are never written down.
+func complete(known []discover.Found, wanted []string) bool {
+	have := map[string]bool{}
+	for _, f := range known {
+		if f.Secret {
+			return false
+		}
+		have[f.Format] = have[f.Format] || f.URL != ""
+	}
+	for _, w := range wanted {
+		if !have[w] {
+			return false
+		}
+	}
+	return true
+}
+
+// sources returns the upstreams of a registry, once they are known.
+func (u *upstreams) sources(ctx context.Context, ids []string) ([]registry.Source, error) {
+	select {
+	case <-u.searched:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	var list []registry.Source
+	for _, id := range ids {
+		if u.cfg.Offline {
+			list = append(list, registry.Source{ID: id, Fetcher: offline{}, Offline: true})
+		} else if c, ok := u.clients[id]; ok {
+			list = append(list, registry.Source{ID: id, Fetcher: c, Fresh: c.Config().Fresh})
+		}
+	}
+	return list, nil
+}
+
+// hint says how to name an upstream, for registries that have none.
+func (u *upstreams) hint(ids []string) string {
+	select {
+	case <-u.searched:
+	default:
+		return ""
+	}
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	if u.cfg.Offline {
+		return ""
+	}
+	for _, id := range ids {
+		if _, ok := u.clients[id]; ok {
+			return ""
+		}
+	}
+	for _, id := range ids {
+		return noUpstream(u.cfg.Upstreams[id].Format)
+	}
+	return ""
+}
+
+// offline stands for every upstream of a server that makes no connections:
+// what is cached under the upstream's name is served, whatever its address was.
+type offline struct{}
+
+func (offline) Fetch(context.Context, upstream.Request) (*upstream.Response, error) {
+	return nil, fmt.Errorf("this server is offline and has no copy: %w", upstream.ErrOffline)
+}
