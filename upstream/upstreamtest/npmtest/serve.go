@@ -3,6 +3,7 @@ package npmtest
 import (
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -73,6 +74,9 @@ func (r *Registry) answer(q *http.Request, body []byte) answer {
 	}
 	if q.Method == http.MethodPost && plain == "-/npm/v1/security/advisories/bulk" {
 		return r.audit(body)
+	}
+	if q.Method == http.MethodPost && plain == "-/npm/v1/security/audits/quick" {
+		return r.quickAudit(body)
 	}
 	if q.Method != http.MethodGet && q.Method != http.MethodHead {
 		return failure(http.StatusMethodNotAllowed, "this registry takes no writes")
@@ -168,6 +172,62 @@ func (r *Registry) audit(body []byte) answer {
 		}
 	}
 	return encode(found)
+}
+
+// quickAudit answers the older call, whose body is a tree of dependencies: found
+// advisories are given as the older call gives them.
+func (r *Registry) quickAudit(body []byte) answer {
+	var asked struct {
+		Dependencies map[string]any `json:"dependencies"`
+	}
+	if err := json.Unmarshal(body, &asked); err != nil {
+		return failure(http.StatusBadRequest, "the body is no audit")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	advisories := map[string]any{}
+	high := 0
+	for name, list := range r.advisories {
+		entries, ok := list.([]any)
+		if !ok || !within(name, asked.Dependencies) {
+			continue
+		}
+		for _, e := range entries {
+			advisory, ok := e.(map[string]any)
+			if !ok {
+				continue
+			}
+			high++
+			advisory = maps.Clone(advisory)
+			advisory["module_name"] = name
+			advisory["findings"] = []any{map[string]any{"version": "1.0.0", "paths": []string{".>" + name}}}
+			advisories[fmt.Sprint(advisory["id"])] = advisory
+		}
+	}
+	return encode(map[string]any{
+		"actions": []any{}, "advisories": advisories, "muted": []any{},
+		"metadata": map[string]any{
+			"vulnerabilities": map[string]int{"info": 0, "low": 0, "moderate": 0, "high": high, "critical": 0},
+			"dependencies":    1, "devDependencies": 0, "optionalDependencies": 0, "totalDependencies": 1,
+		},
+	})
+}
+
+// within reports whether a tree of dependencies names a package anywhere.
+func within(name string, tree map[string]any) bool {
+	for dependency, node := range tree {
+		if dependency == name {
+			return true
+		}
+		inner, ok := node.(map[string]any)
+		if !ok {
+			continue
+		}
+		if below, ok := inner["dependencies"].(map[string]any); ok && within(name, below) {
+			return true
+		}
+	}
+	return false
 }
 
 // sentBody reads what a client sent, inflated.
