@@ -94,7 +94,7 @@ package clients of this machine use. A file that is there is not touched.`,
 // defaults.
 func initialConfig(found []discover.Found) string {
 	var b strings.Builder
-	b.WriteString("# Configuration of larder; every key has a default (see larder help config).\nupstreams:\n")
+	b.WriteString("# Configuration of larder; every key has a default: larder config show.\nupstreams:\n")
 	done := map[string]bool{}
 	for _, f := range found {
 		switch {

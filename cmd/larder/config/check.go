@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Levels are the words of log.level.
@@ -146,18 +147,22 @@ func (k *checker) webAddress(key, text string) {
 
 func (k *checker) lifetimes() {
 	c := k.Cache
-	k.atMost("cache.fresh", c.Fresh)
-	k.atMost("cache.negative", c.Negative)
+	k.lifetime("cache.fresh", c.Fresh, 30*day)
+	k.lifetime("cache.negative", c.Negative, 30*day)
+	k.lifetime("cache.stale_while_revalidate", c.StaleWhileRevalidate, longest)
+	k.lifetime("cache.stale_if_error", c.StaleIfError, longest)
 	k.atLeast("cache.max_size", c.MaxSize)
+	k.atLeast("cache.free_space_floor", c.FreeSpaceFloor)
 	k.atLeast("publish.max_size", k.Publish.MaxSize)
-	if c.FreeSpaceFloor == 0 {
-		k.warn("cache.free_space_floor is 0: a volume that fills up can damage the index")
-	}
 }
 
-func (k *checker) atMost(key string, v Duration) {
-	if v > Duration(30*day) {
-		k.fail(key, "%s is too long: at most 30d, or news from upstream would never be seen", v)
+// longest is as good as for ever.
+const longest = 10 * 365 * day
+
+// lifetime refuses 0 too, because the parts that get it take it for "not set".
+func (k *checker) lifetime(key string, v Duration, most time.Duration) {
+	if v.Std() < time.Millisecond || v.Std() > most {
+		k.fail(key, "%s is out of range: from 1ms (ask every time) to %s", v, Duration(most))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -146,10 +147,14 @@ func (d Date) String() string {
 // relative to the configuration file).
 type Secret string
 
-// String hides the text; the word auto, which tells nothing, is shown.
+// String hides the text. Of an address the scheme and host are shown; the word
+// auto tells nothing and is shown.
 func (s Secret) String() string {
 	if s == "" || s == Auto {
 		return string(s)
+	}
+	if u, err := url.Parse(string(s)); err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {
+		return u.Scheme + "://" + u.Host + "/[redacted]"
 	}
 	return "[redacted]"
 }
