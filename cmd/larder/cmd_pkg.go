@@ -124,19 +124,15 @@ would go, and on a terminal asks for the name.`,
 			if err != nil {
 				return err
 			}
-			c, err := s.open()
-			if err != nil {
-				return err
-			}
 			if !yes {
-				if err := s.change(cmd, c, http.MethodDelete, "/api/v1/package", which, true); err != nil {
+				if err := s.change(cmd, http.MethodDelete, "/api/v1/package", which, true); err != nil {
 					return err
 				}
 				if yes, err = s.confirmed(cmd, which.Name); !yes {
 					return err
 				}
 			}
-			return s.change(cmd, c, http.MethodDelete, "/api/v1/package", which, false)
+			return s.change(cmd, http.MethodDelete, "/api/v1/package", which, false)
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "delete, do not only show what would go")
@@ -172,17 +168,17 @@ func pkgRestoreCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := s.open()
-			if err != nil {
-				return err
-			}
-			return s.change(cmd, c, http.MethodPost, "/api/v1/package/restore", which, false)
+			return s.change(cmd, http.MethodPost, "/api/v1/package/restore", which, false)
 		},
 	})
 }
 
 // change deletes or restores, and prints the versions concerned.
-func (s *shared) change(cmd *cobra.Command, c *client, method, path string, which admin.Purl, dry bool) error {
+func (s *shared) change(cmd *cobra.Command, method, path string, which admin.Purl, dry bool) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
 	var done admin.Changed
 	query := url.Values{"purl": {which.String()}, "dry_run": {strconv.FormatBool(dry)}}
 	if err := c.call(cmd.Context(), method, path, query, nil, &done); err != nil {

@@ -92,7 +92,8 @@ func (s *serving) serveAuditQuick() error {
 	if err != nil {
 		return err
 	}
-	asked, err := FilterQuick(body, drop)
+	// pnpm sends its project as a dependency named "." with the real ones below.
+	asked, err := FilterQuick(body, func(n string) bool { return n != "." && drop(n) })
 	if err != nil {
 		return err
 	}
