@@ -28,19 +28,8 @@ func (b *bound) Change(ctx context.Context, c formats.Change, fn func(formats.Tx
 	if err != nil {
 		return err
 	}
-	if o.hosted == nil {
-		if !c.Create && o.upstream != "" {
-			return formats.Refuse(policy.ErrDenied, fmt.Sprintf(
-				"%s comes from the upstream %s; copies of upstream packages cannot be changed here", c.Package, o.upstream))
-		}
-		if !c.Create {
-			return b.missing(c.Package)
-		}
-		if err := b.origin(ctx, c.Package, o); err != nil {
-			return err
-		}
-	} else if b.narrowed() && o.hosted.Repository != b.repository {
-		return formats.Refuse(policy.ErrDenied, fmt.Sprintf("%s cannot be published to %s: the name is taken", c.Package, b.repository))
+	if err := b.changeable(ctx, c, o); err != nil {
+		return err
 	}
 	if c.Visibility == "" {
 		c.Visibility = res.Visibility
@@ -48,17 +37,40 @@ func (b *bound) Change(ctx context.Context, c formats.Change, fn func(formats.Tx
 	return b.commit(ctx, c, res.Repository, fn)
 }
 
+// changeable says whether a change of that name may be tried here. The name
+// may change hands until the commit, which looks again.
+func (b *bound) changeable(ctx context.Context, c formats.Change, o *owned) error {
+	elsewhere := o.hosted != nil && b.narrowed() && o.hosted.Repository != b.repository
+	switch {
+	case elsewhere && c.Create:
+		return formats.Refuse(policy.ErrDenied, fmt.Sprintf("%s cannot be published to %s: the name is taken", c.Package, b.repository))
+	case elsewhere:
+		return b.missing(c.Package)
+	case o.hosted != nil:
+		return nil
+	case c.Create:
+		return b.origin(ctx, c.Package, o)
+	case o.upstream != "" && !o.ours():
+		return formats.Refuse(policy.ErrDenied, fmt.Sprintf(
+			"%s comes from the upstream %s; copies of upstream packages cannot be changed here", c.Package, o.upstream))
+	}
+	return b.missing(c.Package)
+}
+
 func (b *bound) commit(ctx context.Context, c formats.Change, home string, fn func(formats.Tx) error) error {
-	e := b.engine
+	e, format := b.engine, b.spec.Format.Name()
 	err := e.opt.Index.Update(ctx, func(w cache.Writer) error {
-		return fn(&tx{
-			w: w, format: b.spec.Format.Name(), name: c.Package, home: home,
-			actor: b.caller.User, now: e.now().UTC(), begun: c,
-		})
+		t := &tx{w: w, format: format, name: c.Package, home: home, actor: b.caller.User, now: e.now().UTC(), begun: c}
+		if err := t.load(); err != nil {
+			return err
+		}
+		if err := fn(t); err != nil {
+			return err
+		}
+		return t.finish()
 	})
 	// Also after an error: the outcome of a commit may be unknown.
-	e.changes.Add(1)
-	e.records.Purge()
+	e.changes.of(format, c.Package).Add(1)
 	if err != nil {
 		return fmt.Errorf("change %s: %w", c.Package, err)
 	}
@@ -66,7 +78,8 @@ func (b *bound) commit(ctx context.Context, c formats.Change, home string, fn fu
 }
 
 // origin holds the rule that a name belongs to whoever had it first: one that
-// an upstream has, and that no claim makes ours, is not published here.
+// an upstream has, and that no claim makes ours, is not published here. The
+// upstreams are asked whichever URL was used.
 func (b *bound) origin(ctx context.Context, pkg string, o *owned) error {
 	if o.claim != "" {
 		return nil
@@ -79,15 +92,20 @@ func (b *bound) origin(ctx context.Context, pkg string, o *owned) error {
 	if o.upstream != "" {
 		return taken(o.upstream)
 	}
+	// Under the URL of one repository the upstream is not asked: no client has
+	// told it the name there, and we must not be the first.
 	probe, ok := b.spec.Format.(Prober)
-	if !ok {
+	if !ok || b.narrowed() {
 		return nil
 	}
-	_, id, err := b.document(ctx, probe.Probe(pkg))
-	switch {
-	case err == nil:
-		return taken(id)
-	case errors.Is(err, formats.ErrNotFound):
+	sources, err := b.sources(ctx, o)
+	if err == nil {
+		var id string
+		if _, id, err = b.known(ctx, sources, probe.Probe(pkg)); err == nil {
+			return taken(id)
+		}
+	}
+	if errors.Is(err, formats.ErrNotFound) {
 		return nil
 	}
 	return fmt.Errorf("whether an upstream has %s is not known now: %w", pkg, err)

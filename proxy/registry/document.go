@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,7 +14,6 @@ import (
 	"larder/cache"
 	"larder/formats"
 	"larder/policy"
-	"larder/upstream"
 )
 
 // documentRecord says what is held of an upstream's document. Small bodies
@@ -68,9 +68,15 @@ func (b *bound) document(ctx context.Context, d formats.Document) (*formats.Cont
 	if err != nil {
 		return nil, "", err
 	}
+	return b.known(ctx, sources, d)
+}
+
+// known asks the upstreams in their order; the first that has the document
+// answers, and one that fails hides those behind it.
+func (b *bound) known(ctx context.Context, sources []Source, d formats.Document) (*formats.Content, string, error) {
 	for _, s := range sources {
-		c, err := b.upstreamDocument(ctx, s, d)
-		if !errors.Is(err, formats.ErrNotFound) {
+		c, err := b.upstreamDocument(ctx, query{b.Registry, s}, d)
+		if !errors.Is(err, formats.ErrNotFound) || errors.Is(err, formats.ErrNoVersion) {
 			return c, s.ID, err
 		}
 	}
@@ -78,7 +84,7 @@ func (b *bound) document(ctx context.Context, d formats.Document) (*formats.Cont
 }
 
 func (b *bound) hostedDocument(ctx context.Context, d formats.Document, o *owned, res policy.Resource) (*formats.Content, error) {
-	identity := fmt.Sprintf("hosted %s %s %d", b.spec.Format.Name(), o.hosted.Name, o.hosted.Revision)
+	identity := fmt.Sprintf("hosted %s %d", o.hosted.Name, o.hosted.Revision)
 	c, err := b.rendered(ctx, d, identity, formats.View{Base: b.base, FirstSeen: o.hosted.Created}, hostedInput{b.Registry, d.Package})
 	if err != nil {
 		return nil, fmt.Errorf("document %s: %w", d.Name, err)
@@ -87,197 +93,142 @@ func (b *bound) hostedDocument(ctx context.Context, d formats.Document, o *owned
 	return c, nil
 }
 
-func (b *bound) upstreamDocument(ctx context.Context, s Source, d formats.Document) (*formats.Content, error) {
-	rec, result, err := b.engine.current(ctx, b.Registry, s, d)
+func (b *bound) upstreamDocument(ctx context.Context, q query, d formats.Document) (*formats.Content, error) {
+	e := b.engine
+	rec, result, err := e.current(ctx, q, d)
 	if err != nil {
 		return nil, err
 	}
-	input := upstreamInput{b.engine, rec, d}
-	view := formats.View{Base: b.base, FirstSeen: rec.First}
-	c, err := b.rendered(ctx, d, rec.Identity, view, input)
+	c, err := b.renderedFrom(ctx, d, rec)
 	if errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrCorrupt) {
 		// The cached bytes are damaged or gone: a miss (I6).
-		b.engine.opt.Observer.Integrity(b.spec.Format.Name(), d.Package, "read", err)
-		rec, err = b.engine.refresh(ctx, b.Registry, s, d, nil)
-		if err != nil {
+		if rec, err = e.refresh(ctx, q, d, rec, err); err != nil {
 			return nil, err
 		}
-		result, input = formats.Miss, upstreamInput{b.engine, rec, d}
-		c, err = b.rendered(ctx, d, rec.Identity, view, input)
+		result = formats.Miss
+		c, err = b.renderedFrom(ctx, d, rec)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("document %s: %w", d.Name, err)
 	}
 	c.Result = result
 	if result == formats.Stale {
-		age := b.engine.now().Sub(rec.Checked)
+		age := max(0, e.now().Sub(rec.Checked))
 		c.Header = http.Header{
 			"Age":            {strconv.Itoa(int(age.Seconds()))},
 			"Warning":        {`110 - "Response is Stale"`},
-			"X-Larder-Stale": {s.ID},
+			"X-Larder-Stale": {q.source.ID},
 		}
 	}
 	return c, nil
 }
 
+func (b *bound) renderedFrom(ctx context.Context, d formats.Document, rec *documentRecord) (*formats.Content, error) {
+	return b.rendered(ctx, d, rec.Identity, formats.View{Base: b.base, FirstSeen: rec.First}, upstreamInput{b.engine, rec})
+}
+
 // current returns the document as fresh as this request needs it.
-func (e *Engine) current(ctx context.Context, r *Registry, s Source, d formats.Document) (*documentRecord, formats.Result, error) {
-	rec, err := e.readDocument(ctx, s, d)
+func (e *Engine) current(ctx context.Context, q query, d formats.Document) (*documentRecord, formats.Result, error) {
+	rec, err := e.readDocument(ctx, q, d)
 	if errors.Is(err, cache.ErrNotExist) {
-		rec, err := e.refresh(ctx, r, s, d, nil)
+		rec, err := e.refresh(ctx, q, d, nil, nil)
 		return rec, formats.Miss, err
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("document %s: %w", d.Name, err)
 	}
 	age := e.now().Sub(rec.Checked)
-	fresh := e.opt.Lifetimes.Fresh
-	if s.Fresh > 0 {
-		fresh = s.Fresh
-	}
+	fresh := cmp.Or(q.source.Fresh, e.opt.Lifetimes.Fresh)
+	soon := d.Age == formats.Normal && age < fresh+e.opt.Lifetimes.StaleWhileRevalidate
 	switch {
-	case d.Age == formats.Any, s.Offline, d.Age == formats.Normal && age < fresh, d.Age == formats.Latest && age < recentEnough:
+	case d.Age == formats.Any, q.source.Offline, d.Age == formats.Normal && age < fresh, d.Age == formats.Latest && age < recentEnough:
 		return rec, formats.Hit, nil
-	case d.Age == formats.Normal && age < fresh+e.opt.Lifetimes.StaleWhileRevalidate:
-		e.work.Go(func() {
+	case soon:
+		if !e.resting(q, d, rec) {
 			// Whoever asks next meets the same trouble, and is told of it.
-			_, _ = e.refresh(e.life, r, s, d, rec)
-		})
-		return rec, formats.Hit, nil
-	}
-	newer, err := e.refresh(ctx, r, s, d, rec)
-	if err == nil {
-		result := formats.Revalidated
-		if newer.Identity != rec.Identity {
-			result = formats.Miss
+			e.ask(q, d, rec, nil)
 		}
-		return newer, result, nil
+		return rec, formats.Hit, nil
+	case age > e.opt.Lifetimes.StaleIfError:
+		return e.renew(ctx, q, d, rec)
+	case d.Age == formats.Normal && e.resting(q, d, rec):
+		return rec, formats.Stale, nil
 	}
-	if errors.Is(err, formats.ErrNotFound) || ctx.Err() != nil || age > e.opt.Lifetimes.StaleIfError {
-		return nil, "", err
+	patient, cancel := context.WithTimeout(ctx, e.opt.Pace.Patience)
+	defer cancel()
+	newer, result, err := e.renew(patient, q, d, rec)
+	switch {
+	case err == nil, errors.Is(err, formats.ErrNotFound), ctx.Err() != nil:
+		return newer, result, err
+	case patient.Err() != nil:
+		e.pauseKey(documentKey(q.source.ID, d.Package, d.Name))
 	}
 	return rec, formats.Stale, nil
 }
 
-func (e *Engine) readDocument(ctx context.Context, s Source, d formats.Document) (*documentRecord, error) {
-	var rec documentRecord
+// resting says that the upstream is not to be asked for a document now: it kept
+// us waiting or sent nonsense a moment ago, or a 404 that is not believed yet.
+func (e *Engine) resting(q query, d formats.Document, rec *documentRecord) bool {
+	now := e.now()
+	if !rec.Gone.IsZero() && now.Sub(rec.Gone) < goneConfirm {
+		return true
+	}
+	b, ok := e.backoff.Get(string(documentKey(q.source.ID, d.Package, d.Name)))
+	return ok && now.Before(b.until)
+}
+
+// renew waits for the upstream's word on a document that is held.
+func (e *Engine) renew(ctx context.Context, q query, d formats.Document, old *documentRecord) (*documentRecord, formats.Result, error) {
+	newer, err := e.refresh(ctx, q, d, old, nil)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case !newer.Gone.IsZero():
+		return newer, formats.Stale, nil
+	case newer.Identity == old.Identity:
+		return newer, formats.Revalidated, nil
+	}
+	return newer, formats.Miss, nil
+}
+
+// readDocument returns what is held. A row that cannot be read is none: what is
+// cached may be lost at any time. Errors: cache.ErrNotExist.
+func (e *Engine) readDocument(ctx context.Context, q query, d formats.Document) (*documentRecord, error) {
+	var rec *documentRecord
 	err := e.opt.Index.View(ctx, func(r cache.Reader) error {
-		row, err := r.Get(documentKey(s.ID, d.Package, d.Name))
+		row, err := r.Get(documentKey(q.source.ID, d.Package, d.Name))
 		if err != nil {
 			return err
 		}
-		rec.body, err = splitBody(row, &rec)
-		return err
-	})
-	return &rec, err
-}
-
-// refresh asks the upstream, once for everybody who waits. The work goes on
-// when this caller leaves.
-func (e *Engine) refresh(ctx context.Context, r *Registry, s Source, d formats.Document, old *documentRecord) (*documentRecord, error) {
-	k := string(documentKey(s.ID, d.Package, d.Name))
-	if until, ok := e.negative.Get(k); ok && old == nil && e.now().Before(until) {
-		return nil, notThere(d, s)
-	}
-	ch := e.documents.DoChan(k, func() (any, error) {
-		ctx, cancel := context.WithTimeout(e.life, documentDeadline)
-		defer cancel()
-		return e.fetchDocument(ctx, r, s, d, old)
-	})
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case got := <-ch:
-		if got.Err != nil {
-			return nil, got.Err
+		if rec = decodeDocument(row); rec == nil {
+			return cache.ErrNotExist
 		}
-		return got.Val.(*documentRecord), nil
-	}
-}
-
-// documentDeadline bounds the fetch of one document. The largest ones known
-// take 20 MB, less than a tenth of it compressed.
-const documentDeadline = 2 * time.Minute
-
-func notThere(d formats.Document, s Source) error {
-	return formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the upstream %s", d.Package, s.ID))
-}
-
-func (e *Engine) fetchDocument(ctx context.Context, r *Registry, s Source, d formats.Document, old *documentRecord) (*documentRecord, error) {
-	req := upstream.Request{Ref: d.Path, Accept: d.Accept, AcceptEncoding: "gzip"}
-	if old != nil {
-		req.IfNoneMatch, req.IfModifiedSince = old.ETag, old.Modified
-	}
-	resp, err := s.Fetcher.Fetch(ctx, req)
-	if errors.Is(err, upstream.ErrNotExist) {
-		return e.missingDocument(ctx, s, d, old)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	now := e.now().UTC()
-	if resp.Status == http.StatusNotModified && old != nil {
-		return e.confirm(ctx, s, d, old, now)
-	}
-	rec := &documentRecord{
-		Name: d.Name, Encoding: resp.Encoding, ETag: resp.ETag, Modified: resp.Modified, First: now, Checked: now,
-	}
-	if old != nil {
-		rec.First = old.First
-	}
-	return rec, e.storeDocument(ctx, r, s, d, rec, resp)
-}
-
-// confirm notes that what is held is still right.
-func (e *Engine) confirm(ctx context.Context, s Source, d formats.Document, old *documentRecord, now time.Time) (*documentRecord, error) {
-	rec := *old
-	rec.Checked, rec.Gone = now, time.Time{}
-	return &rec, e.writeDocument(ctx, s, d, &rec)
-}
-
-func (e *Engine) writeDocument(ctx context.Context, s Source, d formats.Document, rec *documentRecord) error {
-	row, err := withBody(rec, rec.body)
-	if err != nil {
-		return err
-	}
-	err = e.opt.Index.Update(ctx, func(w cache.Writer) error {
-		return w.Put(documentKey(s.ID, d.Package, d.Name), row)
+		return nil
 	})
-	if errors.Is(err, cache.ErrFull) {
-		return nil // below the free-space floor nothing cached is written; the answer is still right
-	}
-	return err
+	return rec, err
 }
 
-// missingDocument handles a 404: a name never seen is remembered as missing
-// for a while; one that is held must be missing twice.
-func (e *Engine) missingDocument(ctx context.Context, s Source, d formats.Document, old *documentRecord) (*documentRecord, error) {
-	now := e.now().UTC()
-	if old == nil {
-		e.negative.Add(string(documentKey(s.ID, d.Package, d.Name)), now.Add(e.opt.Lifetimes.Negative))
-		return nil, notThere(d, s)
+// decodeDocument returns nil for a row that is none of ours.
+func decodeDocument(row []byte) *documentRecord {
+	var rec documentRecord
+	body, err := splitBody(row, &rec)
+	if err != nil {
+		return nil
 	}
-	if !old.Gone.IsZero() && now.Sub(old.Gone) >= goneConfirm {
-		e.negative.Add(string(documentKey(s.ID, d.Package, d.Name)), now.Add(e.opt.Lifetimes.Negative))
-		if err := e.dropDocument(ctx, s, d, old); err != nil {
-			return nil, err
-		}
-		return nil, notThere(d, s)
-	}
-	rec := *old
-	if rec.Gone.IsZero() {
-		rec.Gone = now
-	}
-	return &rec, e.writeDocument(ctx, s, d, &rec)
+	rec.body = body
+	return &rec
 }
 
 // tag makes the ETag of a rendering from what it was made of, so that a
 // conditional request is answered without making it.
-func tag(identity string, d formats.Document, base string) string {
+func tag(format, identity string, d formats.Document, v formats.View) string {
+	base := v.Base
 	if d.BaseFree {
 		base = ""
 	}
-	sum := sha256.Sum256([]byte(identity + "\x00" + d.Name + "\x00" + d.Variant + "\x00" + base))
-	return `"` + hex.EncodeToString(sum[:16]) + `"`
+	h := sha256.New()
+	for _, part := range []string{format, identity, d.Name, d.Variant, base, v.FirstSeen.UTC().Format(time.RFC3339)} {
+		fmt.Fprintf(h, "%d:%s", len(part), part) // a hash.Hash never fails
+	}
+	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`
 }

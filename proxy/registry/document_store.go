@@ -1,15 +1,11 @@
 package registry
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-
-	"github.com/klauspost/compress/gzip"
+	"time"
 
 	"larder/cache"
 	"larder/cache/refs"
@@ -22,96 +18,81 @@ const (
 	inlineBody   = 24 << 10  // bytes; smaller bodies live in the row
 	maxDocument  = 256 << 20 // bytes, decoded
 	maxTransport = 256 << 20 // bytes as sent
+	maxUnstored  = 32 << 20  // bytes as sent, while the store takes nothing
 )
+
+// errNonsense marks a body that is not the document it should be.
+var errNonsense = fmt.Errorf("not a usable document: %w", upstream.ErrUnavailable)
 
 // storeDocument reads the body once: kept as it came, and decoded for the
 // format's check and the identity. Nothing replaces the old document before
-// all of it proved good.
-func (e *Engine) storeDocument(ctx context.Context, r *Registry, s Source, d formats.Document, rec *documentRecord, resp *upstream.Response) error {
-	partial, err := e.opt.Store.Begin(ctx, resp.Size)
+// all of it proved good. What cannot be stored now is served all the same.
+func (e *Engine) storeDocument(ctx context.Context, q query, d formats.Document, rec *documentRecord, in incoming) error {
+	sink, err := e.spool(ctx, in.size)
 	if err != nil {
 		return err
 	}
-	defer partial.Abort(nil)
-	var small bytes.Buffer
-	raw := io.TeeReader(&exactly{resp.Body, resp.Size}, io.MultiWriter(partial, &limited{&small, inlineBody}))
-	identity, err := inspect(raw, rec.Encoding, d)
-	if err != nil {
-		if errors.Is(err, cache.ErrFull) || ctx.Err() != nil {
-			return err
-		}
-		var known *upstream.Error
-		if errors.As(err, &known) {
-			return err
-		}
-		return fmt.Errorf("document %s from upstream %s: %w: %w", d.Name, s.ID, upstream.ErrUnavailable, err)
+	defer sink.abort()
+	if rec.Identity, err = inspect(in, sink, rec.Encoding, d); err != nil {
+		return fmt.Errorf("document %s from upstream %s: %w", d.Name, q.source.ID, err)
 	}
-	rec.Identity = identity
-	blob, err := partial.Verify()
-	if err != nil {
-		return fmt.Errorf("document %s from upstream %s: %w: %w", d.Name, s.ID, upstream.ErrUnavailable, err)
+	rec.Size = sink.size
+	if sink.partial == nil || sink.size <= inlineBody {
+		rec.body = sink.kept.Bytes()
+		if sink.size > inlineBody {
+			return nil
+		}
+		return e.recordDocument(ctx, q, d, rec, nil)
 	}
-	rec.Size = blob.Size
-	if blob.Size <= inlineBody {
-		rec.body = small.Bytes()
-		return e.recordDocument(ctx, r, s, d, rec, nil)
+	blob, err := sink.partial.Verify()
+	if err != nil {
+		return fmt.Errorf("document %s from upstream %s: %w: %w", d.Name, q.source.ID, upstream.ErrUnavailable, err)
 	}
 	rec.Blob = blob.Digest.String()
 	unlock := e.opt.Locks.Lock(blob.Digest)
 	defer unlock()
-	if err := e.opt.Room.Reserve(ctx, blob.Size); err != nil {
+	if err := sink.partial.Commit(ctx); err != nil {
 		return err
 	}
-	if err := partial.Commit(ctx); err != nil {
-		return err
-	}
-	return e.recordDocument(ctx, r, s, d, rec, &blob)
+	return e.recordDocument(ctx, q, d, rec, &blob)
 }
 
-// inspect reads all of raw, lets the format check the decoded bytes and
-// returns their SHA-256.
-func inspect(raw io.Reader, encoding string, d formats.Document) (string, error) {
-	decoded, err := decode(raw, encoding)
-	if err != nil {
-		return "", err
+// spool takes in a document: into the store, or into memory where it is small
+// or the store takes nothing now. Room is made before any lock is held, since
+// eviction takes locks too.
+func (e *Engine) spool(ctx context.Context, size int64) (*spool, error) {
+	if size >= 0 && size <= inlineBody {
+		return &spool{max: inlineBody}, nil
 	}
-	sum := sha256.New()
-	all := io.TeeReader(&bounded{decoded, maxDocument}, sum)
-	if d.Check != nil {
-		if err := d.Check(all); err != nil {
-			return "", err
+	err := e.opt.Room.Reserve(ctx, max(size, 0))
+	if err == nil {
+		var partial cache.Partial
+		if partial, err = e.opt.Store.Begin(ctx, size); err == nil {
+			return &spool{partial: partial, max: inlineBody}, nil
 		}
 	}
-	if _, err := io.Copy(io.Discard, all); err != nil {
-		return "", err
+	if unstorable(err) {
+		return &spool{max: maxUnstored}, nil
 	}
-	if _, err := io.Copy(io.Discard, &bounded{raw, maxTransport}); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
-}
-
-func decode(r io.Reader, encoding string) (io.Reader, error) {
-	switch encoding {
-	case "":
-		return r, nil
-	case "gzip":
-		return gzip.NewReader(r)
-	}
-	return nil, fmt.Errorf("content encoding %q was not asked for", encoding)
+	return nil, err
 }
 
 // recordDocument makes the new document the one that is served: its row, its
-// blob's edge, and the note that the name came from this upstream.
-func (e *Engine) recordDocument(ctx context.Context, r *Registry, s Source, d formats.Document, rec *documentRecord, blob *cache.Blob) error {
-	k := documentKey(s.ID, d.Package, d.Name)
-	row, err := withBody(rec, rec.body)
-	if err != nil {
-		return err
-	}
-	fresh := false
-	err = e.opt.Index.Update(ctx, func(w cache.Writer) error {
-		if err := unlinkOld(w, k, rec.Blob, e); err != nil {
+// blob's edge, when it was first seen, and the note that the name came from
+// this upstream. Below the free-space floor nothing cached is recorded; the
+// answer is still right.
+func (e *Engine) recordDocument(ctx context.Context, q query, d formats.Document, rec *documentRecord, blob *cache.Blob) error {
+	k := documentKey(q.source.ID, d.Package, d.Name)
+	format, named := q.registry.spec.Format.Name(), false
+	err := e.opt.Index.Update(ctx, func(w cache.Writer) error {
+		if err := firstFetched(w, seenDocumentKey(q.source.ID, d.Package, d.Name), rec); err != nil {
+			return err
+		}
+		row, err := withBody(rec, rec.body)
+		if err != nil {
+			return err
+		}
+		if err := e.unlinkOld(w, k, rec.Blob); err != nil {
 			return err
 		}
 		if err := w.Put(k, row); err != nil {
@@ -122,24 +103,53 @@ func (e *Engine) recordDocument(ctx context.Context, r *Registry, s Source, d fo
 				return err
 			}
 		}
-		if d.Package == "" {
-			return nil
-		}
-		n := nameKey(r.spec.Format.Name(), d.Package)
-		if _, err := w.Get(n); !errors.Is(err, cache.ErrNotExist) {
-			return err
-		}
-		fresh = true
-		return w.Put(n, []byte(s.ID))
+		named, err = ingested(w, format, d.Package, nameRecord{Upstream: q.source.ID, First: rec.First})
+		return err
 	})
-	if fresh {
-		e.names.Remove(r.spec.Format.Name() + "\x00" + d.Package)
+	if named {
+		e.changes.of(format, d.Package).Add(1)
+	}
+	if unstorable(err) {
+		return nil
 	}
 	return err
 }
 
+// firstFetched sets rec.First to when the document was first fetched, which
+// outlives the document.
+func firstFetched(w cache.Writer, k []byte, rec *documentRecord) error {
+	value, err := w.Get(k)
+	switch {
+	case errors.Is(err, cache.ErrNotExist):
+		stamp := binary.BigEndian.AppendUint64([]byte{rowVersion}, uint64(rec.First.UnixNano()))
+		return w.Put(k, stamp)
+	case err != nil:
+		return err
+	case len(value) != 9 || value[0] != rowVersion:
+		return errRow
+	}
+	rec.First = time.Unix(0, int64(binary.BigEndian.Uint64(value[1:]))).UTC()
+	return nil
+}
+
+// ingested notes where a name came from, and reports whether that is news.
+func ingested(w cache.Writer, format, pkg string, n nameRecord) (bool, error) {
+	if pkg == "" {
+		return false, nil
+	}
+	k := nameKey(format, pkg)
+	if _, err := w.Get(k); !errors.Is(err, cache.ErrNotExist) {
+		return false, err
+	}
+	row, err := encodeRow(n)
+	if err != nil {
+		return false, err
+	}
+	return true, w.Put(k, row)
+}
+
 // unlinkOld gives up the blob of the document that is being replaced.
-func unlinkOld(w cache.Writer, k []byte, next string, e *Engine) error {
+func (e *Engine) unlinkOld(w cache.Writer, k []byte, next string) error {
 	value, err := w.Get(k)
 	if errors.Is(err, cache.ErrNotExist) {
 		return nil
@@ -147,68 +157,50 @@ func unlinkOld(w cache.Writer, k []byte, next string, e *Engine) error {
 	if err != nil {
 		return err
 	}
-	var old documentRecord
-	if _, err := splitBody(value, &old); err != nil || old.Blob == "" || old.Blob == next {
-		return err
+	old := decodeDocument(value)
+	if old == nil || old.Blob == "" || old.Blob == next {
+		return nil
 	}
 	d, err := cache.ParseDigest(old.Blob)
 	if err != nil {
-		return err
+		return nil // it named no blob
 	}
 	return refs.Unlink(w, d, refs.Edge{Kind: refs.Cached, Record: k}, e.now())
 }
 
-func (e *Engine) dropDocument(ctx context.Context, s Source, d formats.Document, _ *documentRecord) error {
-	k := documentKey(s.ID, d.Package, d.Name)
+// rewriteDocument changes what is noted of a document whose bytes stay, if it
+// is still there: it may have been evicted meanwhile, with its bytes.
+func (e *Engine) rewriteDocument(ctx context.Context, q query, d formats.Document, rec *documentRecord) error {
+	row, err := withBody(rec, rec.body)
+	if err != nil {
+		return err
+	}
+	k := documentKey(q.source.ID, d.Package, d.Name)
+	err = e.opt.Index.Update(ctx, func(w cache.Writer) error {
+		value, err := w.Get(k)
+		if errors.Is(err, cache.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if now := decodeDocument(value); now == nil || now.Identity != rec.Identity || now.Blob != rec.Blob {
+			return nil
+		}
+		return w.Put(k, row)
+	})
+	if unstorable(err) {
+		return nil
+	}
+	return err
+}
+
+func (e *Engine) dropDocument(ctx context.Context, q query, d formats.Document) error {
+	k := documentKey(q.source.ID, d.Package, d.Name)
 	return e.opt.Index.Update(ctx, func(w cache.Writer) error {
-		if err := unlinkOld(w, k, "", e); err != nil {
+		if err := e.unlinkOld(w, k, ""); err != nil {
 			return err
 		}
 		return w.Delete(k)
 	})
-}
-
-// limited keeps the first max bytes and swallows the rest.
-type limited struct {
-	to  *bytes.Buffer
-	max int
-}
-
-func (l *limited) Write(p []byte) (int, error) {
-	if room := l.max - l.to.Len(); room > 0 {
-		l.to.Write(p[:min(room, len(p))])
-	}
-	return len(p), nil
-}
-
-// bounded fails, instead of ending, where a reader passes its limit.
-type bounded struct {
-	from io.Reader
-	left int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	n, err := b.from.Read(p)
-	b.left -= int64(n)
-	if b.left < 0 {
-		return 0, errors.New("larger than the limit for documents")
-	}
-	return n, err
-}
-
-// exactly turns an early end of an announced length into an error.
-type exactly struct {
-	from io.Reader
-	left int64 // negative: not announced
-}
-
-func (x *exactly) Read(p []byte) (int, error) {
-	n, err := x.from.Read(p)
-	if x.left >= 0 {
-		x.left = max(0, x.left-int64(n))
-		if err == io.EOF && x.left > 0 {
-			return n, io.ErrUnexpectedEOF
-		}
-	}
-	return n, err
 }

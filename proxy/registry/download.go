@@ -5,31 +5,36 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"larder/upstream"
 )
 
 // download reads one upstream body to its end, resuming where the upstream
-// allows it.
+// allows it. It belongs to one goroutine.
 type download struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	fetcher Fetcher
 	ref     string
+	pace    Pace
 
 	resp    *upstream.Response
 	attempt context.CancelFunc
-	silence *time.Timer
-	size    int64
+	silence *time.Timer   // runs while a read waits
+	silent  atomic.Bool   // it has run out
+	waited  time.Duration // in reads: a slow client must not count against the upstream
+	size    int64         // bytes announced, or -1
 	offset  int64
-	etag    string
+	etag    string // strong, of a body that can be resumed
 	resumes int
 }
 
-func newDownload(ctx context.Context, f Fetcher, ref string) *download {
-	d := &download{fetcher: f, ref: ref, size: -1}
+func newDownload(ctx context.Context, f Fetcher, ref string, pace Pace) *download {
+	d := &download{fetcher: f, ref: ref, pace: pace, size: -1}
 	d.ctx, d.cancel = context.WithCancel(ctx)
 	return d
 }
@@ -56,25 +61,13 @@ func (d *download) open() error {
 	if d.resp.Encoding != "" {
 		return fmt.Errorf("a file arrived with content encoding %q: %w", d.resp.Encoding, upstream.ErrUnavailable)
 	}
-	if d.resp.Status != 200 {
+	if d.resp.Status != http.StatusOK {
 		return fmt.Errorf("a whole file was asked, status %d came: %w", d.resp.Status, upstream.ErrUnavailable)
 	}
 	d.size = d.resp.Size
 	if tag := d.resp.ETag; d.resp.Header.Get("Accept-Ranges") == "bytes" && strings.HasPrefix(tag, `"`) {
 		d.etag = tag
 	}
-	return d.limit()
-}
-
-// limit gives the whole download a deadline by its size.
-func (d *download) limit() error {
-	size := d.size
-	if size < 0 {
-		size = unknownSize
-	}
-	old := d.cancel
-	timer := time.AfterFunc(baseDeadline+time.Duration(size/minRate)*time.Second, old)
-	d.cancel = func() { timer.Stop(); old() }
 	return nil
 }
 
@@ -86,16 +79,29 @@ func (d *download) ask(req upstream.Request) error {
 		return err
 	}
 	d.resp, d.attempt = resp, cancel
-	d.silence = time.AfterFunc(stall, cancel)
+	d.silent.Store(false)
+	d.silence = time.AfterFunc(d.pace.Stall, func() {
+		d.silent.Store(true)
+		cancel()
+	})
+	d.silence.Stop()
 	return nil
 }
 
+// allowance is how long the upstream may take for the whole body.
+func (d *download) allowance() time.Duration {
+	size := d.size
+	if size < 0 {
+		size = unknownSize
+	}
+	return d.pace.Base + time.Duration(size/minRate)*time.Second
+}
+
 // read returns what comes next. It ends with io.EOF only at the announced
-// length; without one, at a clean end of the response.
+// length; without one, at a clean end of the response. Errors: those of upstream.
 func (d *download) read(p []byte) (int, error) {
 	for {
-		n, err := d.resp.Body.Read(p)
-		d.silence.Reset(stall)
+		n, err := d.wait(p)
 		d.offset += int64(n)
 		if err == io.EOF && d.size >= 0 && d.offset < d.size {
 			err = io.ErrUnexpectedEOF
@@ -112,28 +118,57 @@ func (d *download) read(p []byte) (int, error) {
 	}
 }
 
+// wait is one read, within the time for a silence and that for the whole.
+func (d *download) wait(p []byte) (int, error) {
+	left := d.allowance() - d.waited
+	if left <= 0 {
+		return 0, errSlow
+	}
+	d.silence.Reset(min(d.pace.Stall, left))
+	start := time.Now()
+	n, err := d.resp.Body.Read(p)
+	d.silence.Stop()
+	d.waited += time.Since(start)
+	return n, err
+}
+
+var errSlow = errors.New("slower than any useful upstream")
+
 // resume asks for the rest after a broken body, if the upstream can prove that
-// it still has the same one.
+// it still has the same one. A broken attempt, of any cause, ends the download
+// in an error of upstream.
 func (d *download) resume(cause error) error {
 	d.drop()
-	broken := fmt.Errorf("body ended at byte %d of %d: %w", d.offset, d.size, upstream.ErrUnavailable)
-	if d.ctx.Err() != nil {
-		return fmt.Errorf("%w: %w", upstream.ErrTimeout, d.ctx.Err())
+	if err := d.ctx.Err(); err != nil {
+		return err
 	}
-	if errors.Is(cause, context.Canceled) {
-		broken = fmt.Errorf("no byte for %s at byte %d of %d: %w", stall, d.offset, d.size, upstream.ErrTimeout)
+	at := fmt.Sprintf("at byte %d", d.offset)
+	if d.size >= 0 {
+		at += fmt.Sprintf(" of %d", d.size)
 	}
-	if d.etag == "" || d.resumes == maxResumes {
+	broken := fmt.Errorf("body ended %s: %w", at, upstream.ErrUnavailable)
+	if d.silent.Load() || errors.Is(cause, errSlow) {
+		broken = fmt.Errorf("nothing more came %s within %s: %w", at, d.waited.Round(time.Millisecond), upstream.ErrTimeout)
+	}
+	if d.etag == "" || d.resumes == maxResumes || d.waited >= d.allowance() {
 		return broken
 	}
 	d.resumes++
 	err := d.ask(upstream.Request{Ref: d.ref, Range: fmt.Sprintf("bytes=%d-", d.offset), IfRange: d.etag})
 	if err != nil {
-		return err
+		// Not %w: that it is gone now says nothing of what was begun.
+		return fmt.Errorf("%w; and then: %v", broken, err)
 	}
-	from := fmt.Sprintf("bytes %d-", d.offset)
-	if d.resp.Status != 206 || !strings.HasPrefix(d.resp.Header.Get("Content-Range"), from) {
+	if !d.continues() {
 		return broken // another body: the readers have bytes of the old one
 	}
 	return nil
+}
+
+// continues reports whether the reply is the rest of the same body.
+func (d *download) continues() bool {
+	from, total, ok := strings.Cut(d.resp.Header.Get("Content-Range"), "/")
+	return ok && d.resp.Status == http.StatusPartialContent && d.resp.Encoding == "" &&
+		strings.HasPrefix(from, fmt.Sprintf("bytes %d-", d.offset)) &&
+		(d.size < 0 || total == "*" || total == fmt.Sprint(d.size))
 }

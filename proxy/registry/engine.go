@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -87,9 +88,24 @@ type Options struct {
 	Memory    int64 // bytes for small bodies and documents; default 64 MiB
 	MaxUpload int64 // bytes of one uploaded file; default 2 GiB
 	Flights   int   // upstream downloads at once; default 256
+	Pace      Pace
 	// PrivateReads marks every answer as not for shared caches: nobody reads
 	// without a credential.
 	PrivateReads bool
+}
+
+// Pace bounds how long an upstream may keep us waiting. Zero fields take the
+// defaults.
+type Pace struct {
+	// Stall is how long a body may be silent before the rest is asked for
+	// anew; default 30 s.
+	Stall time.Duration
+	// Base is what a body may take in all, beside a second for every 64 KiB;
+	// default 60 s.
+	Base time.Duration
+	// Patience is how long a client waits for the check of a document while an
+	// old one is at hand; default 10 s. The check goes on behind its back.
+	Patience time.Duration
 }
 
 // Limits of the engine that are no options.
@@ -104,7 +120,7 @@ const (
 type Engine struct {
 	opt       Options
 	memory    *tier.Tier
-	records   *lru.Cache[string, *fileRecord]
+	records   *lru.Cache[string, remembered]
 	names     *lru.Cache[string, *owned]
 	negative  *lru.Cache[string, time.Time]
 	backoff   *lru.Cache[string, retry]
@@ -112,13 +128,33 @@ type Engine struct {
 	rendering singleflight.Group
 	renderers *semaphore.Weighted
 	slots     *semaphore.Weighted
-	changes   atomic.Uint64 // moves with every change to a hosted package
+	changes   generations
 	life      context.Context
 	end       context.CancelFunc
-	work      sync.WaitGroup
+	work      sync.WaitGroup // joined under mu only while not closed
 
 	mu      sync.Mutex
-	flights map[string]*flight
+	flights map[string]*flight // guarded by mu
+	closed  bool               // guarded by mu
+}
+
+// errClosed is what every use after Close gets that would begin work.
+var errClosed = errors.New("the registry engine is closed")
+
+// generations count the changes to names, so that what is remembered of a name
+// is known to be old. Names share counters: some are looked up once too often.
+type generations struct {
+	seed     maphash.Seed
+	counters [256]atomic.Uint64
+}
+
+func (g *generations) of(format, pkg string) *atomic.Uint64 {
+	var h maphash.Hash
+	h.SetSeed(g.seed)
+	h.WriteString(format) // a maphash.Hash never fails
+	h.WriteByte(0)
+	h.WriteString(pkg)
+	return &g.counters[h.Sum64()%uint64(len(g.counters))]
 }
 
 // New builds an Engine. Close ends it.
@@ -132,10 +168,11 @@ func New(opt Options) (*Engine, error) {
 		memory:    tier.New(opt.Memory, 16),
 		renderers: semaphore.NewWeighted(renders),
 		slots:     semaphore.NewWeighted(int64(opt.Flights)),
+		changes:   generations{seed: maphash.MakeSeed()},
 	}
 	e.life, e.end = context.WithCancel(context.Background()) // flights outlive the requests that began them
 	var errs [4]error
-	e.records, errs[0] = lru.New[string, *fileRecord](cachedNames)
+	e.records, errs[0] = lru.New[string, remembered](cachedNames)
 	e.names, errs[1] = lru.New[string, *owned](cachedNames)
 	e.negative, errs[2] = lru.New[string, time.Time](negativeNames)
 	e.backoff, errs[3] = lru.New[string, retry](negativeNames)
@@ -146,11 +183,12 @@ func New(opt Options) (*Engine, error) {
 }
 
 func withDefaults(opt Options) Options {
-	l := &opt.Lifetimes
+	l, p := &opt.Lifetimes, &opt.Pace
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&l.Fresh, 5 * time.Minute}, {&l.StaleWhileRevalidate, time.Hour}, {&l.StaleIfError, 7 * 24 * time.Hour}, {&l.Negative, time.Minute}} {
+	}{{&l.Fresh, 5 * time.Minute}, {&l.StaleWhileRevalidate, time.Hour}, {&l.StaleIfError, 7 * 24 * time.Hour}, {&l.Negative, time.Minute},
+		{&p.Stall, 30 * time.Second}, {&p.Base, time.Minute}, {&p.Patience, 10 * time.Second}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
@@ -178,8 +216,24 @@ type deaf struct{}
 func (deaf) Integrity(string, string, string, error) {}
 func (deaf) Shared(string)                           {}
 
-// Close ends all flights and waits for what they still write.
+// enter joins the work that Close waits for; leave it with work.Done. It
+// reports false once Close was called.
+func (e *Engine) enter() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	e.work.Add(1)
+	return true
+}
+
+// Close ends all flights and waits for what they still write. A second Close
+// is harmless.
 func (e *Engine) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
 	e.end()
 	e.work.Wait()
 	return nil
@@ -193,6 +247,12 @@ type Source struct {
 	Fetcher Fetcher
 	Fresh   time.Duration // 0: the engine's
 	Offline bool          // whatever is held is served, however old
+}
+
+// query is an upstream as one registry asks it.
+type query struct {
+	registry *Registry
+	source   Source
 }
 
 // Spec is one configured registry: a format, hosted packages or not, and

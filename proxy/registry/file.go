@@ -1,11 +1,13 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"syscall"
 	"time"
 
 	"larder/cache"
@@ -38,7 +40,9 @@ func (b *bound) File(ctx context.Context, f formats.File) (*formats.Content, err
 }
 
 func (b *bound) hostedFile(ctx context.Context, f formats.File, res policy.Resource) (*formats.Content, error) {
-	rec, err := b.engine.record(ctx, hostedFileKey(b.spec.Format.Name(), f.Name))
+	format := b.spec.Format.Name()
+	changes := b.engine.changes.of(format, f.Package).Load()
+	rec, err := b.engine.record(ctx, hostedFileKey(format, f.Name), changes)
 	if errors.Is(err, cache.ErrNotExist) {
 		return nil, formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the registry %s", f.Name, b.spec.Name))
 	}
@@ -49,9 +53,13 @@ func (b *bound) hostedFile(ctx context.Context, f formats.File, res policy.Resou
 		return nil, b.missing(f.Package) // a file is served under its own package's rules only
 	}
 	c, err := b.engine.open(ctx, rec, f)
+	if ctx.Err() != nil || exhausted(err) {
+		return nil, err
+	}
 	if err != nil {
-		b.engine.opt.Observer.Integrity(b.spec.Format.Name(), f.Package, "read", err)
-		return nil, fmt.Errorf("stored file %s is damaged or gone: %w", f.Name, errDamaged)
+		b.engine.opt.Observer.Integrity(format, f.Package, "read", err)
+		// Not %w: to clients this is a fault of ours, not a file that is missing.
+		return nil, fmt.Errorf("stored file %s: %w: %v", f.Name, errDamaged, err)
 	}
 	c.Result, c.Private = formats.Hosted, res.Visibility != policy.Public
 	return c, nil
@@ -60,12 +68,24 @@ func (b *bound) hostedFile(ctx context.Context, f formats.File, res policy.Resou
 // errDamaged is an internal fault: the bytes of a hosted file are not there.
 var errDamaged = errors.New("hosted bytes are damaged")
 
-// record reads a file record through the memory of decoded ones.
-func (e *Engine) record(ctx context.Context, k []byte) (*fileRecord, error) {
-	if rec, ok := e.records.Get(string(k)); ok {
-		return rec, nil
+// exhausted says that this process has too many files open: the bytes are all right.
+func exhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// remembered is a file record decoded, as it was after so many changes to its
+// package; those of upstreams do not change.
+type remembered struct {
+	*fileRecord
+	changes uint64
+}
+
+// record reads a file record through the memory of decoded ones. changes must
+// have been read before.
+func (e *Engine) record(ctx context.Context, k []byte, changes uint64) (*fileRecord, error) {
+	if r, ok := e.records.Get(string(k)); ok && r.changes == changes {
+		return r.fileRecord, nil
 	}
-	changes := e.changes.Load()
 	var rec *fileRecord
 	err := e.opt.Index.View(ctx, func(r cache.Reader) error {
 		value, err := r.Get(k)
@@ -78,16 +98,14 @@ func (e *Engine) record(ctx context.Context, k []byte) (*fileRecord, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.changes.Load() == changes {
-		e.records.Add(string(k), rec)
-	}
+	e.records.Add(string(k), remembered{rec, changes})
 	return rec, nil
 }
 
 // open returns the bytes of a record, from memory or from the store.
 func (e *Engine) open(ctx context.Context, rec *fileRecord, f formats.File) (*formats.Content, error) {
 	c := &formats.Content{
-		Size: rec.Size, MediaType: f.MediaType, ETag: `"` + rec.Digest.String() + `"`,
+		Size: rec.Size, MediaType: cmp.Or(f.MediaType, rec.MediaType), ETag: `"` + rec.Digest.String() + `"`,
 		Result: formats.Hit, Immutable: true,
 	}
 	memory := string(rec.Digest[:])
@@ -131,14 +149,35 @@ func (b *bound) upstreamFile(ctx context.Context, f formats.File, o *owned) (*fo
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range sources {
-		c, err := b.engine.fromUpstream(ctx, b.Registry, s, f)
-		if errors.Is(err, formats.ErrNotFound) && len(sources) > 1 {
-			continue
+	if len(sources) > 1 {
+		if sources, err = b.owner(ctx, f, sources); err != nil {
+			return nil, err
 		}
-		return c, err
+	}
+	for _, s := range sources {
+		c, err := b.engine.fromUpstream(ctx, query{b.Registry, s}, f)
+		if !errors.Is(err, formats.ErrNotFound) || len(sources) == 1 {
+			return c, err
+		}
 	}
 	return nil, b.missing(f.Package)
+}
+
+// owner returns the upstream that a name belongs to, where the format can tell
+// and nothing is held yet: a file must not be asked of one upstream by what the
+// index of another says.
+func (b *bound) owner(ctx context.Context, f formats.File, all []Source) ([]Source, error) {
+	probe, ok := b.spec.Format.(Prober)
+	if !ok {
+		return all, nil
+	}
+	d := probe.Probe(f.Package)
+	d.Age = formats.Any
+	_, id, err := b.known(ctx, all, d)
+	if err != nil {
+		return nil, err
+	}
+	return only(all, id), nil
 }
 
 // sources returns the upstreams to ask for a name: the one it first came from,
@@ -151,46 +190,82 @@ func (r *Registry) sources(ctx context.Context, o *owned) ([]Source, error) {
 	if o == nil || o.upstream == "" {
 		return all, nil
 	}
-	for _, s := range all {
-		if s.ID == o.upstream {
-			return []Source{s}, nil
-		}
-	}
-	return all, nil
+	return only(all, o.upstream), nil
 }
 
-func (e *Engine) fromUpstream(ctx context.Context, r *Registry, s Source, f formats.File) (*formats.Content, error) {
-	k := upstreamFileKey(s.ID, f.Name)
-	rec, err := e.record(ctx, k)
+// only returns the source of that id, or all if there is none.
+func only(all []Source, id string) []Source {
+	for i, s := range all {
+		if s.ID == id {
+			return all[i : i+1]
+		}
+	}
+	return all
+}
+
+func (e *Engine) fromUpstream(ctx context.Context, q query, f formats.File) (*formats.Content, error) {
+	k := upstreamFileKey(q.source.ID, f.Name)
+	c, err := e.held(ctx, q, f, k)
 	if err == nil {
+		return c, nil
+	}
+	if !errors.Is(err, cache.ErrNotExist) {
+		return nil, fmt.Errorf("file %s: %w", f.Name, err)
+	}
+	if until, ok := e.negative.Get(string(k)); ok && e.now().Before(until) {
+		return nil, formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the upstream %s", f.Name, q.source.ID))
+	}
+	if f.Head {
+		return e.headUpstream(ctx, q.source, f)
+	}
+	return e.fly(ctx, q, f, k)
+}
+
+// held returns a cached file. Whatever is wrong with its bytes, it is a miss
+// (I6), and only if their record is still there it is damage: eviction takes
+// both. Errors: cache.ErrNotExist.
+func (e *Engine) held(ctx context.Context, q query, f formats.File, k []byte) (*formats.Content, error) {
+	var bad *fileRecord
+	var why error
+	for {
+		rec, err := e.record(ctx, k, 0)
+		if err != nil {
+			return nil, err
+		}
+		if bad != nil && rec.Fetched.Equal(bad.Fetched) {
+			e.opt.Observer.Integrity(q.registry.spec.Format.Name(), f.Package, "read", why)
+			e.forget(k, bad)
+			return nil, cache.ErrNotExist
+		}
 		c, err := e.open(ctx, rec, f)
 		if err == nil {
 			e.opt.Room.Touch(rec.Digest)
 			return c, nil
 		}
-		// Whatever is wrong with a cached blob, it is a miss (I6).
-		e.opt.Observer.Integrity(r.spec.Format.Name(), f.Package, "read", err)
-		e.forget(k, rec)
-	} else if !errors.Is(err, cache.ErrNotExist) {
-		return nil, fmt.Errorf("file %s: %w", f.Name, err)
+		if ctx.Err() != nil || exhausted(err) {
+			return nil, err
+		}
+		bad, why = rec, err
+		e.records.Remove(string(k))
 	}
-	if until, ok := e.negative.Get(string(k)); ok && e.now().Before(until) {
-		return nil, formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the upstream %s", f.Name, s.ID))
-	}
-	if f.Head {
-		return e.headUpstream(ctx, s, f)
-	}
-	return e.fly(ctx, r, s, f, k)
 }
 
-// forget drops the record of a cached file whose bytes are damaged or gone.
-func (e *Engine) forget(k []byte, rec *fileRecord) {
+// forget drops the record of a cached file whose bytes are damaged or gone,
+// unless the file was fetched again meanwhile.
+func (e *Engine) forget(k []byte, bad *fileRecord) {
 	e.records.Remove(string(k))
-	e.memory.Remove(string(rec.Digest[:]))
-	ctx, cancel := context.WithTimeout(e.life, 30*time.Second)
+	ctx, cancel := context.WithTimeout(e.life, linkTimeout)
 	defer cancel()
 	// A failure here leaves the record: the next reader comes this way again.
 	_ = e.opt.Index.Update(ctx, func(w cache.Writer) error {
+		value, err := w.Get(k)
+		if err != nil {
+			return err
+		}
+		rec, err := decodeFile(value)
+		if err != nil || !rec.Fetched.Equal(bad.Fetched) {
+			return err
+		}
 		if err := w.Delete(k); err != nil {
 			return err
 		}

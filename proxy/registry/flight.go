@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,12 +19,11 @@ import (
 
 // Limits of one flight.
 const (
-	readSize     = 256 << 10        // bytes read from the upstream at once
-	stall        = 30 * time.Second // without a byte, then a resume is tried
+	readSize     = 256 << 10 // bytes read from the upstream at once
 	maxResumes   = 3
-	minRate      = 64 << 10         // bytes per second that the deadline of a flight allows for
-	baseDeadline = 60 * time.Second // of a flight, beside its size
-	unknownSize  = 512 << 20        // taken for the deadline where no size is announced
+	minRate      = 64 << 10         // bytes per second that a body may take beside Pace.Base
+	unknownSize  = 512 << 20        // taken for that where no size is announced
+	locateTime   = 60 * time.Second // to find where an upstream has a file, and to make room for it
 	keepFetching = 512 << 20        // a body up to this size is fetched to its end without readers
 	lonely       = 30 * time.Second // a larger one ends after this long without readers
 	passMark     = 60 * time.Second // a file that could not be stored is passed through for this long
@@ -41,13 +42,13 @@ type retry struct {
 // flight is the one running download of a file. Its map entry goes only after
 // the record is visible, so that a newcomer sees the flight or a hit.
 type flight struct {
-	engine   *Engine
-	registry *Registry
-	source   Source
-	file     formats.File
-	key      []byte
-	readers  atomic.Int64
-	idle     atomic.Int64 // unix nanoseconds since when no reader is there
+	engine *Engine
+	query
+	file formats.File
+	key  []byte
+
+	readers atomic.Int64
+	idle    atomic.Int64 // unix nanoseconds since when no reader is there
 
 	ready chan struct{} // closed once the head is known or the flight failed
 
@@ -58,26 +59,16 @@ type flight struct {
 }
 
 // fly joins the flight of a key, or begins one, and returns the growing body.
-func (e *Engine) fly(ctx context.Context, r *Registry, s Source, f formats.File, k []byte) (*formats.Content, error) {
+func (e *Engine) fly(ctx context.Context, q query, f formats.File, k []byte) (*formats.Content, error) {
 	if b, ok := e.backoff.Get(string(k)); ok && e.now().Before(b.until) {
 		if b.pass {
-			return e.pass(ctx, s, f)
+			return e.pass(ctx, q, f)
 		}
-		return nil, fmt.Errorf("%s from upstream %s, not asked again yet: %w", f.Name, s.ID, upstream.ErrCorrupt)
+		return nil, fmt.Errorf("%s from upstream %s, not asked again yet: %w", f.Name, q.source.ID, upstream.ErrCorrupt)
 	}
-	e.mu.Lock()
-	fl, joined := e.flights[string(k)]
-	if !joined {
-		fl = &flight{engine: e, registry: r, source: s, file: f, key: k, ready: make(chan struct{}), size: -1}
-		fl.idle.Store(e.now().UnixNano())
-		e.flights[string(k)] = fl
-		e.work.Go(fl.run)
-	}
-	e.mu.Unlock()
-	result := formats.Miss
-	if joined {
-		result = formats.Join
-		e.opt.Observer.Shared(r.spec.Format.Name())
+	fl, result, err := e.board(q, f, k)
+	if err != nil {
+		return nil, err
 	}
 	select {
 	case <-ctx.Done():
@@ -87,20 +78,42 @@ func (e *Engine) fly(ctx context.Context, r *Registry, s Source, f formats.File,
 	return fl.content(ctx, result)
 }
 
+// board returns the flight of a key: the one under way, or a new one.
+func (e *Engine) board(q query, f formats.File, k []byte) (*flight, formats.Result, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, "", errClosed
+	}
+	if fl, ok := e.flights[string(k)]; ok {
+		e.opt.Observer.Shared(q.registry.spec.Format.Name())
+		return fl, formats.Join, nil
+	}
+	fl := &flight{engine: e, query: q, file: f, key: k, ready: make(chan struct{}), size: -1}
+	e.flights[string(k)] = fl
+	e.work.Go(fl.run)
+	return fl, formats.Miss, nil
+}
+
 func (fl *flight) content(ctx context.Context, result formats.Result) (*formats.Content, error) {
 	fl.mu.Lock()
-	partial, size, err := fl.partial, fl.size, fl.err
+	size, err := fl.size, fl.err
 	fl.mu.Unlock()
-	if partial == nil {
-		if errors.Is(err, cache.ErrFull) {
-			return fl.engine.pass(ctx, fl.source, fl.file)
-		}
+	switch {
+	case unstorable(err):
+		return fl.engine.pass(ctx, fl.query, fl.file)
+	case err != nil:
 		return nil, err
 	}
 	return &formats.Content{
 		Size: size, MediaType: fl.file.MediaType, Result: result, Immutable: true,
 		Follow: fl.follow,
 	}, nil
+}
+
+// unstorable says that only our own store is in the way.
+func unstorable(err error) bool {
+	return errors.Is(err, cache.ErrFull) || errors.Is(err, cache.ErrUnhealthy)
 }
 
 func (fl *flight) follow(ctx context.Context, off, n int64) (io.ReadCloser, error) {
@@ -138,29 +151,44 @@ func (f *follower) WriteTo(w io.Writer) (int64, error) {
 }
 
 // run is the flight: it ends when the file is stored and recorded, or failed.
+// Nobody may join a failed one: who comes later has a try of his own.
 func (fl *flight) run() {
-	err := fl.fetch()
+	err := guarded(fl.fetch)
 	if err != nil {
-		fl.fail(err)
+		fl.remember(err)
 	}
 	fl.engine.mu.Lock()
 	delete(fl.engine.flights, string(fl.key))
 	fl.engine.mu.Unlock()
+	if err != nil {
+		fl.fail(err)
+	}
 }
 
-func (fl *flight) fail(err error) {
+// guarded turns a panic into an error: formats read what strangers wrote, and
+// here no request stands around them that net/http would end alone.
+func guarded(fn func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return fn()
+}
+
+// remember says how the file is to be asked for after this failure.
+func (fl *flight) remember(err error) {
 	e := fl.engine
 	switch {
 	case errors.Is(err, upstream.ErrCorrupt):
-		e.opt.Observer.Integrity(fl.registry.spec.Format.Name(), fl.file.Package, "fill", err)
-		pause := backoffStart
-		if b, ok := e.backoff.Get(string(fl.key)); ok && !b.pass {
-			pause = min(2*b.pause, backoffMost)
-		}
-		e.backoff.Add(string(fl.key), retry{until: e.now().Add(pause), pause: pause})
-	case errors.Is(err, cache.ErrFull):
+		e.distrust(fl.registry, fl.key, fl.file.Package, err)
+	case unstorable(err):
 		e.backoff.Add(string(fl.key), retry{until: e.now().Add(passMark), pass: true})
 	}
+}
+
+// fail tells the readers, and drops what was written.
+func (fl *flight) fail(err error) {
 	fl.mu.Lock()
 	partial := fl.partial
 	fl.err = err
@@ -175,30 +203,43 @@ func (fl *flight) fail(err error) {
 	}
 }
 
+// distrust reports bytes that were not those announced, and leaves their key
+// alone for a while, longer every time.
+func (e *Engine) distrust(r *Registry, k []byte, pkg string, err error) {
+	e.opt.Observer.Integrity(r.spec.Format.Name(), pkg, "fill", err)
+	e.pauseKey(k)
+}
+
+func (e *Engine) pauseKey(k []byte) {
+	pause := backoffStart
+	if b, ok := e.backoff.Get(string(k)); ok && !b.pass {
+		pause = min(2*b.pause, backoffMost)
+	}
+	e.backoff.Add(string(k), retry{until: e.now().Add(pause), pause: pause})
+}
+
 func (fl *flight) fetch() error {
 	e := fl.engine
 	if err := e.slots.Acquire(e.life, 1); err != nil {
 		return err
 	}
 	defer e.slots.Release(1)
-	ctx, cancel := context.WithTimeout(e.life, baseDeadline)
+	ctx, cancel := context.WithTimeout(e.life, locateTime)
 	defer cancel()
 	loc, err := fl.file.Locate(ctx)
 	if err != nil {
 		return err
 	}
-	pin, err := e.firstSeen(ctx, fl.source.ID, fl.file.Name)
+	want, err := e.wanted(ctx, fl.source.ID, fl.file.Name, loc)
 	if err != nil {
 		return err
 	}
-	want := append([]cache.Sum{}, loc.Want...)
-	want = append(want, pin...)
-	d := newDownload(e.life, fl.source.Fetcher, loc.Ref)
+	d := newDownload(e.life, fl.source.Fetcher, loc.Ref, e.opt.Pace)
 	defer d.close()
 	if err := d.open(); err != nil {
 		return e.notFound(err, fl.key, fl.file.Name, fl.source.ID)
 	}
-	if err := e.opt.Room.Reserve(ctx, max(d.size, 0)); err != nil {
+	if err := e.opt.Room.Reserve(e.life, max(d.size, 0)); err != nil {
 		return err
 	}
 	partial, err := e.opt.Store.Begin(e.life, d.size, algorithms(want)...)
@@ -208,8 +249,16 @@ func (fl *flight) fetch() error {
 	fl.mu.Lock()
 	fl.partial, fl.size = partial, d.size
 	fl.mu.Unlock()
+	fl.idle.Store(e.now().UnixNano())
 	close(fl.ready)
 	return fl.fill(d, partial, want)
+}
+
+// wanted is all that a file's bytes must agree with: what the upstream's index
+// announces, and what they were when they were first fetched.
+func (e *Engine) wanted(ctx context.Context, id, name string, loc formats.Location) ([]cache.Sum, error) {
+	pin, err := e.firstSeen(ctx, id, name)
+	return slices.Concat(loc.Want, pin), err
 }
 
 // algorithms names each checksum that must be computed.
@@ -222,7 +271,11 @@ func algorithms(want []cache.Sum) []cache.Algorithm {
 }
 
 func (fl *flight) fill(d *download, partial cache.Partial, want []cache.Sum) error {
-	buf := make([]byte, readSize)
+	size := int64(readSize)
+	if d.size >= 0 {
+		size = min(size, d.size+1) // the last byte is room to see the end
+	}
+	buf := make([]byte, size)
 	for {
 		n, err := d.read(buf)
 		if n > 0 {
@@ -281,7 +334,7 @@ func (fl *flight) keep(partial cache.Partial, blob cache.Blob) error {
 	if err != nil {
 		return err
 	}
-	return e.opt.Index.Update(ctx, func(w cache.Writer) error {
+	err = e.opt.Index.Update(ctx, func(w cache.Writer) error {
 		if err := w.Put(fl.key, value); err != nil {
 			return err
 		}
@@ -290,6 +343,10 @@ func (fl *flight) keep(partial cache.Partial, blob cache.Blob) error {
 		}
 		return refs.Link(w, blob, refs.Edge{Kind: refs.Cached, Record: fl.key}, now)
 	})
+	if err == nil {
+		e.backoff.Remove(string(fl.key))
+	}
+	return err
 }
 
 // firstSeen returns the digest that a file had when it was first fetched: the

@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -46,9 +47,10 @@ func (e *Engine) forward(ctx context.Context, s Source, f formats.Forward) (*for
 	a, err := ask(ctx, s, f)
 	if err != nil {
 		if have && !errors.Is(err, upstream.ErrNotExist) {
-			old, _ := unpackAnswer(kept)
-			old.Stale = true
-			return old, nil
+			if old, at := unpackAnswer(kept); e.now().Sub(at) <= e.opt.Lifetimes.StaleIfError {
+				old.Stale = true
+				return old, nil
+			}
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%w: %w", upstream.ErrTimeout, err)
@@ -88,21 +90,19 @@ func forwardKey(id string, f formats.Forward) string {
 	return "fwd" + string(h.Sum(nil))
 }
 
-// packAnswer puts time and media type in front of the body.
+// packAnswer puts time and media type in front of the body. Its inverse takes
+// what it cannot read for an answer of long ago.
 func packAnswer(a *formats.Answer, at time.Time) []byte {
-	stamp, err := at.MarshalBinary()
-	if err != nil {
-		return nil // a zone offset of fractions of a minute: then it reads as never
-	}
-	b := append([]byte{byte(len(stamp)), byte(min(len(a.MediaType), 255))}, stamp...)
-	return append(append(b, a.MediaType[:min(len(a.MediaType), 255)]...), a.Body...)
+	media := a.MediaType[:min(len(a.MediaType), 255)]
+	b := binary.BigEndian.AppendUint64(nil, uint64(at.UnixNano()))
+	return append(append(append(b, byte(len(media))), media...), a.Body...)
 }
 
 func unpackAnswer(b []byte) (*formats.Answer, time.Time) {
-	var at time.Time
-	if len(b) < 2 || len(b) < 2+int(b[0])+int(b[1]) || at.UnmarshalBinary(b[2:2+b[0]]) != nil {
+	if len(b) < 9 || len(b)-9 < int(b[8]) {
 		return &formats.Answer{}, time.Time{}
 	}
-	rest := b[2+int(b[0]):]
-	return &formats.Answer{MediaType: string(rest[:b[1]]), Body: rest[b[1]:]}, at
+	at := time.Unix(0, int64(binary.BigEndian.Uint64(b)))
+	media, body := b[9:9+int(b[8])], b[9+int(b[8]):]
+	return &formats.Answer{MediaType: string(media), Body: body}, at
 }

@@ -18,8 +18,9 @@ import (
 //
 //	f scope 0 file                     file record; scope is "h"+format or "u"+upstream
 //	s upstream 0 file                  digest first seen of an upstream's file: never dropped
+//	s upstream 0 0 package 0 document  when a document was first fetched: never dropped
 //	d upstream 0 package 0 document    document record and, when small, its bytes
-//	n format 0 package                 the upstream that a name first came from: never dropped
+//	n format 0 package                 the upstream that a name first came from, and when: never dropped
 //	p format 0 package 0 a             head of a hosted package
 //	p format 0 package 0 i version     sequence number of a version
 //	p format 0 package 0 v seq chunk   a version, cut into rows
@@ -67,6 +68,10 @@ func hostedFileKey(format, file string) []byte     { return key(rowFile, "h"+for
 func upstreamFileKey(upstream, file string) []byte { return key(rowFile, "u"+upstream, file) }
 func seenKey(upstream, file string) []byte         { return key(rowSeen, upstream, file) }
 func nameKey(format, pkg string) []byte            { return key(rowName, format, pkg) }
+
+func seenDocumentKey(upstream, pkg, document string) []byte {
+	return key(rowSeen, upstream, "", pkg, document)
+}
 
 func documentKey(upstream, pkg, document string) []byte {
 	return key(rowDocument, upstream, pkg, document)
@@ -123,6 +128,25 @@ func decodeFile(value []byte) (*fileRecord, error) {
 	return &f, nil
 }
 
+// nameRecord says where a name first came from.
+type nameRecord struct {
+	Upstream string    `json:"upstream"`
+	First    time.Time `json:"first"`
+}
+
+// readName returns the record of a name. Errors: cache.ErrNotExist.
+func readName(r cache.Reader, format, pkg string) (nameRecord, error) {
+	var n nameRecord
+	value, err := r.Get(nameKey(format, pkg))
+	if err != nil {
+		return n, err
+	}
+	if err := decodeRow(value, &n); err != nil {
+		return n, fmt.Errorf("origin of %s: %w", pkg, err)
+	}
+	return n, nil
+}
+
 // errRow says that a record is not one of ours.
 var errRow = errors.New("record of an unknown version")
 
@@ -138,7 +162,10 @@ func decodeRow(value []byte, v any) error {
 	if len(value) == 0 || value[0] != rowVersion {
 		return errRow
 	}
-	return json.Unmarshal(value[1:], v)
+	if err := json.Unmarshal(value[1:], v); err != nil {
+		return fmt.Errorf("decode record: %w", err)
+	}
+	return nil
 }
 
 // withBody puts bytes behind a record: version, length of the record, record, bytes.
@@ -156,8 +183,8 @@ func splitBody(row []byte, record any) (body []byte, err error) {
 	if len(row) < 5 || row[0] != rowVersion {
 		return nil, errRow
 	}
-	n := int(binary.BigEndian.Uint32(row[1:]))
-	if n > len(row)-5 {
+	n := binary.BigEndian.Uint32(row[1:])
+	if uint64(n) > uint64(len(row)-5) {
 		return nil, fmt.Errorf("record of %d bytes is cut short", n)
 	}
 	return row[5+n:], decodeRow(row[5:5+n], record)

@@ -13,28 +13,30 @@ import (
 
 // pass serves a file that cannot be stored now straight from the upstream,
 // still holding back its end until the checksums agree.
-func (e *Engine) pass(ctx context.Context, s Source, f formats.File) (*formats.Content, error) {
+func (e *Engine) pass(ctx context.Context, q query, f formats.File) (*formats.Content, error) {
 	loc, err := f.Locate(ctx)
 	if err != nil {
 		return nil, err
 	}
-	pin, err := e.firstSeen(ctx, s.ID, f.Name)
+	want, err := e.wanted(ctx, q.source.ID, f.Name, loc)
 	if err != nil {
 		return nil, err
-	}
-	want := append(append([]cache.Sum{}, loc.Want...), pin...)
-	d := newDownload(ctx, s.Fetcher, loc.Ref)
-	if err := d.open(); err != nil {
-		d.close()
-		return nil, e.notFound(err, nil, f.Name, s.ID)
 	}
 	hasher, err := cache.NewHasher(algorithms(want)...)
 	if err != nil {
-		d.close()
 		return nil, err
 	}
-	body := &passBody{download: d, hasher: hasher, want: want}
+	d := newDownload(ctx, q.source.Fetcher, loc.Ref, e.opt.Pace)
+	if err := d.open(); err != nil {
+		d.close()
+		return nil, e.notFound(err, nil, f.Name, q.source.ID)
+	}
+	body := &passBody{
+		download: d, hasher: hasher, want: want, buf: make([]byte, cache.HoldBack+readSize),
+		wrong: func(err error) { e.distrust(q.registry, upstreamFileKey(q.source.ID, f.Name), f.Package, err) },
+	}
 	// Without a size no part of it can be asked for: only the whole is verified.
+	// A body that nobody follows ends with the request's context.
 	return &formats.Content{
 		Size: -1, MediaType: f.MediaType, Result: formats.Pass, Immutable: true,
 		Follow: func(_ context.Context, off, n int64) (io.ReadCloser, error) {
@@ -49,38 +51,46 @@ func (e *Engine) pass(ctx context.Context, s Source, f formats.File) (*formats.C
 
 // passBody holds back the last cache.HoldBack bytes until the whole is verified.
 type passBody struct {
-	download *download
-	hasher   *cache.Hasher
-	want     []cache.Sum
-	held     []byte
-	done     bool
+	download   *download
+	hasher     *cache.Hasher
+	want       []cache.Sum
+	wrong      func(error)
+	buf        []byte
+	start, end int   // what is held of buf
+	err        error // io.EOF: all is there and verified
 }
 
 func (p *passBody) Read(out []byte) (int, error) {
-	for !p.done && len(p.held) <= cache.HoldBack {
-		buf := make([]byte, readSize)
-		n, err := p.download.read(buf)
-		p.hasher.Write(buf[:n])
-		p.held = append(p.held, buf[:n]...)
-		if err == io.EOF {
-			if err := p.hasher.Blob().Check(p.want...); err != nil {
-				return 0, fmt.Errorf("%w: %w", upstream.ErrCorrupt, err)
-			}
-			p.done = true
-		} else if err != nil {
-			return 0, err
-		}
+	for p.err == nil && p.end-p.start <= cache.HoldBack {
+		p.fetch()
 	}
-	ready := p.held
-	if !p.done {
-		ready = p.held[:len(p.held)-cache.HoldBack]
+	ready := p.end - p.start
+	switch {
+	case p.err == nil:
+		ready -= cache.HoldBack
+	case p.err != io.EOF, ready == 0:
+		return 0, p.err
 	}
-	if len(ready) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(out, ready)
-	p.held = p.held[n:]
+	n := copy(out, p.buf[p.start:p.start+ready])
+	p.start += n
 	return n, nil
+}
+
+// fetch reads on, and at the end verifies.
+func (p *passBody) fetch() {
+	p.end = copy(p.buf, p.buf[p.start:p.end])
+	p.start = 0
+	n, err := p.download.read(p.buf[p.end:])
+	p.hasher.Write(p.buf[p.end : p.end+n]) // never fails
+	p.end += n
+	p.err = err
+	if err != io.EOF {
+		return
+	}
+	if err := p.hasher.Blob().Check(p.want...); err != nil {
+		p.err = fmt.Errorf("%w: %w", upstream.ErrCorrupt, err)
+		p.wrong(p.err)
+	}
 }
 
 func (p *passBody) Close() error {

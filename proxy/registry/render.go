@@ -25,10 +25,11 @@ type input interface {
 	render(ctx context.Context, dst io.Writer, d formats.Document, v formats.View) error
 }
 
+// upstreamInput is the body as it came. It was read whole before it was
+// recorded, so that failing to read it now means that it is damaged.
 type upstreamInput struct {
 	engine *Engine
 	record *documentRecord
-	doc    formats.Document
 }
 
 func (u upstreamInput) render(ctx context.Context, dst io.Writer, d formats.Document, v formats.View) error {
@@ -50,7 +51,11 @@ func (u upstreamInput) render(ctx context.Context, dst io.Writer, d formats.Docu
 	if err != nil {
 		return fmt.Errorf("%w: %w", cache.ErrCorrupt, err)
 	}
-	return d.Render(dst, decoded, v)
+	whole := &noting{from: decoded}
+	if err := d.Render(dst, whole, v); whole.err == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", cache.ErrCorrupt, whole.err)
 }
 
 type hostedInput struct {
@@ -72,7 +77,7 @@ func (h hostedInput) render(ctx context.Context, dst io.Writer, d formats.Docume
 // rendered returns a variant of a document as bytes, made once per change and
 // kept in memory. What it is made from names it, so that it can never be old.
 func (b *bound) rendered(ctx context.Context, d formats.Document, identity string, v formats.View, in input) (*formats.Content, error) {
-	etag := tag(identity, d, v.Base)
+	etag := tag(b.spec.Format.Name(), identity, d, v)
 	c := &formats.Content{MediaType: d.MediaType, ETag: etag}
 	body, ok := b.engine.memory.Get("doc" + etag)
 	if !ok {
@@ -93,11 +98,23 @@ func (b *bound) rendered(ctx context.Context, d formats.Document, identity strin
 func (b *bound) make(ctx context.Context, d formats.Document, etag string, v formats.View, in input) ([]byte, error) {
 	e := b.engine
 	ch := e.rendering.DoChan(etag, func() (any, error) {
+		if !e.enter() {
+			return nil, errClosed
+		}
+		defer e.work.Done()
+		if body, ok := e.memory.Get("doc" + etag); ok {
+			return body, nil // made while this caller was on the way
+		}
 		if err := e.renderers.Acquire(e.life, 1); err != nil {
 			return nil, err
 		}
 		defer e.renderers.Release(1)
-		body, err := render(e.life, d, v, in)
+		var body []byte
+		err := guarded(func() error {
+			var err error
+			body, err = render(e.life, d, v, in)
+			return err
+		})
 		if err == nil && !d.Transient {
 			e.memory.Add("doc"+etag, body)
 		}

@@ -35,7 +35,7 @@ func (o *owned) ours() bool { return o.hosted != nil || o.claim != "" }
 func (r *Registry) lookup(ctx context.Context, pkg string) (*owned, error) {
 	e := r.engine
 	k := r.spec.Format.Name() + "\x00" + pkg
-	changes, access := e.changes.Load(), e.opt.Access.Generation()
+	changes, access := e.changes.of(r.spec.Format.Name(), pkg).Load(), e.opt.Access.Generation()
 	if o, ok := e.names.Get(k); ok && o.changes == changes && o.access == access {
 		return o, nil
 	}
@@ -100,11 +100,11 @@ func (r *Registry) readOwned(v cache.Reader, pkg string, o *owned) error {
 	case !errors.Is(err, cache.ErrNotExist):
 		return err
 	}
-	value, err := v.Get(nameKey(r.spec.Format.Name(), pkg))
+	n, err := readName(v, r.spec.Format.Name(), pkg)
 	if errors.Is(err, cache.ErrNotExist) {
 		return nil
 	}
-	o.upstream = string(value)
+	o.upstream = n.Upstream
 	return err
 }
 

@@ -26,38 +26,51 @@ type tx struct {
 	home   string // repository that a new package belongs to
 	actor  string
 	now    time.Time
-	head   *head // nil until read
 	begun  formats.Change
+	head   *head
+	moved  bool // versions came or went since the last Save
 }
 
-func (t *tx) load() (*head, error) {
-	if t.head != nil {
-		return t.head, nil
-	}
+// load reads the package before anything is done to it. A package of another
+// repository than the one policy was asked about has come into being meanwhile.
+func (t *tx) load() error {
 	h, err := readHead(t.w, t.format, t.name)
-	if errors.Is(err, cache.ErrNotExist) {
-		h, err = &head{Package: formats.Package{
+	switch {
+	case errors.Is(err, cache.ErrNotExist):
+		h = &head{Package: formats.Package{
 			Name: t.name, Repository: t.home, Visibility: t.begun.Visibility, Created: t.now,
-		}}, nil
-	}
-	if err != nil {
-		return nil, err
+		}}
+	case err != nil:
+		return err
+	case h.Repository != t.home:
+		return formats.Refuse(formats.ErrConflict, fmt.Sprintf("%s has just been published elsewhere: try again", t.name))
 	}
 	t.head = h
-	return h, nil
+	return nil
+}
+
+// errUnsaved is a mistake of a format: versions without a package.
+var errUnsaved = errors.New("a version was added to a package that was never saved")
+
+// finish ends what the format did. Documents are kept by the package's
+// revision, so that a retracted version must move it to vanish from them.
+func (t *tx) finish() error {
+	if !t.moved {
+		return nil
+	}
+	if t.head.Revision == 0 {
+		return errUnsaved
+	}
+	return t.save()
 }
 
 func (t *tx) Package() (*formats.Package, error) {
-	h, err := t.load()
-	if err != nil {
-		return nil, err
-	}
-	p := h.Package
-	p.Tags = maps.Clone(h.Tags)
+	p := t.head.Package
+	p.Tags = maps.Clone(p.Tags)
 	if p.Tags == nil {
 		p.Tags = map[string]string{}
 	}
-	p.Meta = slices.Clone(h.Meta)
+	p.Meta = slices.Clone(p.Meta)
 	return &p, nil
 }
 
@@ -89,10 +102,6 @@ func (t *tx) Releases() iter.Seq2[*formats.Release, error] {
 }
 
 func (t *tx) Add(r *formats.Release) error {
-	h, err := t.load()
-	if err != nil {
-		return err
-	}
 	if _, err := readSeq(t.w, t.format, t.name, r.Version); err == nil {
 		return formats.Refuse(formats.ErrExists, fmt.Sprintf("%s %s is or was published here", t.name, r.Version))
 	} else if !errors.Is(err, cache.ErrNotExist) {
@@ -103,12 +112,13 @@ func (t *tx) Add(r *formats.Release) error {
 			return err
 		}
 	}
-	h.LastSeq++
-	seq := binary.BigEndian.AppendUint64(nil, h.LastSeq)
+	t.head.LastSeq++
+	t.moved = true
+	seq := binary.BigEndian.AppendUint64(nil, t.head.LastSeq)
 	if err := t.w.Put(versionKey(t.format, t.name, r.Version), seq); err != nil {
 		return err
 	}
-	if err := writeRelease(t.w, t.format, t.name, h.LastSeq, r); err != nil {
+	if err := writeRelease(t.w, t.format, t.name, t.head.LastSeq, r); err != nil {
 		return err
 	}
 	return t.journal("published", r.Version)
@@ -119,6 +129,12 @@ func (t *tx) addFile(version string, f formats.ReleaseFile) error {
 	if _, err := t.w.Get(k); err == nil {
 		return formats.Refuse(formats.ErrExists, f.Name+" is published already")
 	} else if !errors.Is(err, cache.ErrNotExist) {
+		return err
+	}
+	// The lease of an upload may have ended: no record may name bytes that go.
+	if _, err := refs.Lookup(t.w, f.Blob.Digest); errors.Is(err, cache.ErrNotExist) {
+		return formats.Refuse(formats.ErrConflict, "the uploaded bytes of "+f.Name+" are gone by now: send them again")
+	} else if err != nil {
 		return err
 	}
 	rec := fileRecord{
@@ -175,7 +191,7 @@ func (t *tx) Retract(version string) error {
 			return err
 		}
 	}
-	rel.Retracted = t.now
+	rel.Retracted, t.moved = t.now, true
 	if err := t.rewrite(seq, rel); err != nil {
 		return err
 	}
@@ -183,14 +199,15 @@ func (t *tx) Retract(version string) error {
 }
 
 func (t *tx) Save(p *formats.Package) error {
-	h, err := t.load()
-	if err != nil {
-		return err
-	}
+	h := t.head
 	h.Tags, h.Meta, h.Visibility, h.Deleted = p.Tags, p.Meta, p.Visibility, p.Deleted
-	h.Revision++
-	h.Modified = t.now
-	if err := writeHead(t.w, t.format, h); err != nil {
+	return t.save()
+}
+
+func (t *tx) save() error {
+	t.head.Revision++
+	t.head.Modified, t.moved = t.now, false
+	if err := writeHead(t.w, t.format, t.head); err != nil {
 		return err
 	}
 	return t.journal("changed", "")

@@ -1,0 +1,158 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"larder/cache"
+	"larder/formats"
+	"larder/upstream"
+)
+
+// documentDeadline bounds the fetch of one document. The largest ones known
+// take 20 MB, less than a tenth of it compressed.
+const documentDeadline = 2 * time.Minute
+
+// maxTag bounds an upstream's ETag in bytes: it lives in the document's row.
+const maxTag = 1 << 10
+
+func notThere(d formats.Document, q query) error {
+	return formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the upstream %s", d.Package, q.source.ID))
+}
+
+// refresh asks the upstream, once for everybody who waits. held is the record
+// the caller has, nil for none; lost says why its bytes cannot be used, if they
+// cannot. The work goes on when this caller leaves.
+func (e *Engine) refresh(ctx context.Context, q query, d formats.Document, held *documentRecord, lost error) (*documentRecord, error) {
+	if held == nil {
+		k := string(documentKey(q.source.ID, d.Package, d.Name))
+		if until, ok := e.negative.Get(k); ok && e.now().Before(until) {
+			return nil, notThere(d, q)
+		}
+		if b, ok := e.backoff.Get(k); ok && e.now().Before(b.until) {
+			return nil, fmt.Errorf("document %s from upstream %s, not asked again yet: %w", d.Name, q.source.ID, upstream.ErrUnavailable)
+		}
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case got := <-e.ask(q, d, held, lost):
+		if got.Err != nil {
+			return nil, got.Err
+		}
+		return got.Val.(*documentRecord), nil
+	}
+}
+
+// ask begins the one question that may be under way about a document, or joins it.
+func (e *Engine) ask(q query, d formats.Document, held *documentRecord, lost error) <-chan singleflight.Result {
+	k := string(documentKey(q.source.ID, d.Package, d.Name))
+	if lost != nil {
+		k += "\x00lost" // must not be answered with "not modified"
+	}
+	return e.documents.DoChan(k, func() (any, error) {
+		if !e.enter() {
+			return nil, errClosed
+		}
+		defer e.work.Done()
+		var rec *documentRecord
+		err := guarded(func() error {
+			var err error
+			rec, err = e.latest(q, d, held, lost)
+			return err
+		})
+		return rec, err
+	})
+}
+
+// latest is the question itself, unless somebody had it answered while the
+// caller was on the way.
+func (e *Engine) latest(q query, d formats.Document, held *documentRecord, lost error) (*documentRecord, error) {
+	ctx, cancel := context.WithTimeout(e.life, documentDeadline)
+	defer cancel()
+	old, err := e.readDocument(ctx, q, d)
+	switch {
+	case errors.Is(err, cache.ErrNotExist):
+		old = nil
+	case err != nil:
+		return nil, fmt.Errorf("document %s: %w", d.Name, err)
+	case !old.same(held):
+		return old, nil
+	case lost != nil:
+		e.opt.Observer.Integrity(q.registry.spec.Format.Name(), d.Package, "read", lost)
+	}
+	rec, err := e.fetchDocument(ctx, q, d, old, lost == nil)
+	switch k := documentKey(q.source.ID, d.Package, d.Name); {
+	case err == nil:
+		e.backoff.Remove(string(k))
+	case errors.Is(err, errNonsense), old != nil && errors.Is(err, upstream.ErrTimeout):
+		e.pauseKey(k)
+	}
+	return rec, err
+}
+
+// same reports whether both are one state of the document.
+func (rec *documentRecord) same(o *documentRecord) bool {
+	return o != nil && rec.Identity == o.Identity && rec.Blob == o.Blob && rec.Checked.Equal(o.Checked) && rec.Gone.Equal(o.Gone)
+}
+
+func (e *Engine) fetchDocument(ctx context.Context, q query, d formats.Document, old *documentRecord, usable bool) (*documentRecord, error) {
+	req := upstream.Request{Ref: d.Path, Accept: d.Accept, AcceptEncoding: "gzip"}
+	if old != nil && usable {
+		req.IfNoneMatch, req.IfModifiedSince = old.ETag, old.Modified
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	resp, err := q.source.Fetcher.Fetch(ctx, req)
+	if errors.Is(err, upstream.ErrNotExist) {
+		return e.missingDocument(ctx, q, d, old)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	now := e.now().UTC()
+	if resp.Status == http.StatusNotModified && old != nil && usable {
+		rec := *old
+		rec.Checked, rec.Gone = now, time.Time{}
+		return &rec, e.rewriteDocument(ctx, q, d, &rec)
+	}
+	if resp.Status != http.StatusOK {
+		return nil, fmt.Errorf("document %s from upstream %s: a whole one was asked, status %d came: %w",
+			d.Name, q.source.ID, resp.Status, upstream.ErrUnavailable)
+	}
+	rec := &documentRecord{
+		Name: d.Name, Encoding: resp.Encoding, ETag: resp.ETag, Modified: resp.Modified, First: now, Checked: now,
+	}
+	if len(rec.ETag) > maxTag {
+		rec.ETag = ""
+	}
+	body := &alert{from: resp.Body, stall: e.opt.Pace.Stall, end: cancel}
+	return rec, e.storeDocument(ctx, q, d, rec, incoming{body, resp.Size})
+}
+
+// missingDocument handles a 404: a name never seen is remembered as missing
+// for a while; one that is held must be missing twice.
+func (e *Engine) missingDocument(ctx context.Context, q query, d formats.Document, old *documentRecord) (*documentRecord, error) {
+	now := e.now().UTC()
+	switch {
+	case old == nil:
+	case old.Gone.IsZero():
+		rec := *old
+		rec.Gone = now
+		return &rec, e.rewriteDocument(ctx, q, d, &rec)
+	case now.Sub(old.Gone) < goneConfirm:
+		return old, nil
+	default:
+		if err := e.dropDocument(ctx, q, d); err != nil {
+			return nil, err
+		}
+	}
+	e.negative.Add(string(documentKey(q.source.ID, d.Package, d.Name)), now.Add(e.opt.Lifetimes.Negative))
+	return nil, notThere(d, q)
+}

@@ -1,0 +1,152 @@
+package registry
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"larder/cache"
+	"larder/formats"
+)
+
+func TestBodyLimits(t *testing.T) {
+	tests := []struct {
+		name string
+		r    io.Reader
+		ok   bool
+	}{
+		{"within the limit", &bounded{strings.NewReader("12345"), 5}, true},
+		{"beyond the limit", &bounded{strings.NewReader("123456"), 5}, false},
+		{"as announced", &exactly{strings.NewReader("12345"), 5}, true},
+		{"shorter", &exactly{strings.NewReader("1234"), 5}, false},
+		{"not announced", &exactly{strings.NewReader("1234"), -1}, true},
+	}
+	for _, tt := range tests {
+		n := &noting{from: tt.r}
+		_, err := io.ReadAll(n)
+		if (err == nil) != tt.ok || !errors.Is(n.err, err) {
+			t.Errorf("%s: %v, noted %v", tt.name, err, n.err)
+		}
+	}
+}
+
+func TestSpool(t *testing.T) {
+	s := &spool{max: 4}
+	if _, err := s.Write([]byte("123")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Write([]byte("45")); !errors.Is(err, cache.ErrFull) {
+		t.Errorf("beyond the memory: %v", err)
+	}
+}
+
+// TestKeys: no two names share a key, however long or odd they are.
+func TestKeys(t *testing.T) {
+	long := strings.Repeat("x", 2000)
+	names := []string{"a", "b", "ab", "a/b", "@a/b", long, long + "y", "ä"}
+	seen := map[string]string{}
+	note := func(what string, k []byte) {
+		if len(k) > cache.MaxKey {
+			t.Errorf("%.40s: key of %d bytes", what, len(k))
+		}
+		if old, ok := seen[string(k)]; ok {
+			t.Errorf("%.80s and %.80s share a key", old, what)
+		}
+		seen[string(k)] = what
+	}
+	for _, n := range names {
+		note("hosted "+n, hostedFileKey("npm", n))
+		note("seen "+n, seenKey("far", n))
+		note("name "+n, nameKey("npm", n))
+		note("head "+n, packageKey("npm", n, partHead))
+		for _, m := range names {
+			note("file "+n+" "+m, upstreamFileKey(n, m))
+			note("document "+n+" "+m, documentKey("far", n, m))
+			note("first "+n+" "+m, seenDocumentKey("far", n, m))
+			note("version "+n+" "+m, versionKey("npm", n, m))
+		}
+		note("release "+n, releaseKey("npm", n, 1, 0))
+	}
+}
+
+func FuzzDecodeFile(f *testing.F) {
+	rec := fileRecord{Digest: cache.Digest{1, 2}, Size: 7, Package: "p", Version: "1", Fetched: time.Unix(1, 2).UTC()}
+	good, err := rec.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte{1})
+	f.Add([]byte("\x01{}"))
+	f.Add([]byte("\x02" + string(good[1:])))
+	f.Fuzz(func(t *testing.T, row []byte) {
+		rec, err := decodeFile(row)
+		if err != nil {
+			return
+		}
+		again, err := rec.encode()
+		if err != nil {
+			return // a time that JSON cannot write, such as one beyond the year 9999
+		}
+		twice, err := decodeFile(again)
+		if err != nil || twice.Digest != rec.Digest || !reflect.DeepEqual(twice, rec) {
+			t.Errorf("%+v became %+v, %v", rec, twice, err)
+		}
+	})
+}
+
+func FuzzSplitBody(f *testing.F) {
+	row, err := withBody(&documentRecord{Name: "d", Identity: "x"}, []byte("body"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(row)
+	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 1, '{', '}'})
+	f.Add([]byte{1, 0, 0, 0, 3, 1, '{', '}'})
+	f.Fuzz(func(t *testing.T, row []byte) {
+		var rec documentRecord
+		body, err := splitBody(row, &rec)
+		if (decodeDocument(row) == nil) != (err != nil) {
+			t.Error("two readings of one row")
+		}
+		if err == nil && !bytes.HasSuffix(row, body) {
+			t.Errorf("a body of %d bytes that is not the end of the row", len(body))
+		}
+	})
+}
+
+func FuzzJoinRelease(f *testing.F) {
+	h := releaseHead{Release: formats.Release{Version: "1.0.0"}, MetaSize: 4}
+	row, err := withBody(&h, []byte("meta"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(row)
+	f.Add(row[:len(row)-1])
+	f.Add([]byte{1, 0, 0, 0, 3, 1, '{', '}', 'x'})
+	f.Fuzz(func(t *testing.T, row []byte) {
+		rel, err := joinRelease(row)
+		if err == nil && !bytes.HasSuffix(row, rel.Meta) {
+			t.Errorf("metadata of %d bytes that is not the end of the row", len(rel.Meta))
+		}
+	})
+}
+
+func FuzzUnpackAnswer(f *testing.F) {
+	at := time.Unix(1700000000, 5)
+	f.Add(packAnswer(&formats.Answer{MediaType: "application/json", Body: []byte("{}")}, at))
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 255})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, at := unpackAnswer(b)
+		if at.IsZero() {
+			return
+		}
+		if got := packAnswer(a, at); !bytes.Equal(got, b) {
+			t.Errorf("%x became %x", b, got)
+		}
+	})
+}
