@@ -1,0 +1,132 @@
+package admin
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"regexp"
+	"strings"
+	"testing"
+
+	"larder/policy"
+)
+
+func netipOf(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// A route without an action is no route.
+func TestEveryRouteHasAnAction(t *testing.T) {
+	known := map[policy.Action]bool{
+		policy.Self: true, policy.Read: true, policy.Delete: true, policy.Restore: true,
+		policy.Settings: true, policy.Organize: true, policy.Administer: true,
+	}
+	seen := map[string]bool{}
+	for _, r := range apiRoutes() {
+		name := r.method + " " + r.pattern
+		if !known[r.action] || r.serve == nil || !strings.HasPrefix(r.pattern, "/api/v1/") || seen[name] {
+			t.Errorf("%s: action %q", name, r.action)
+		}
+		seen[name] = true
+		if r.method == http.MethodGet && r.action != policy.Read && r.action != policy.Self && r.action != policy.Administer {
+			t.Errorf("%s changes nothing and asks for %s", name, r.action)
+		}
+	}
+}
+
+func TestRouteWithoutAnActionIsShut(t *testing.T) {
+	w := newWorld(t)
+	opened := false
+	h := newRouter(&api{Options: w.options(nil, NewMetrics("x"))}, []route{{"GET", "/open", "", func(*call) (any, error) {
+		opened = true
+		return nil, nil
+	}}})
+	r := httptest.NewRequest("GET", "/open", nil)
+	r.Header.Set("Authorization", "Bearer "+w.admin)
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, r)
+	if opened || rec.Code != 500 || !errors.Is(errors.Join(w.failures...), errNoAction) {
+		t.Errorf("%d, %v", rec.Code, w.failures)
+	}
+}
+
+// Each route refuses those who may not, before it looks at what they sent.
+func TestGate(t *testing.T) {
+	w := newWorld(t)
+	variable := regexp.MustCompile(`{[a-z]+}`)
+	for _, r := range apiRoutes() {
+		path := variable.ReplaceAllString(r.pattern, "admin")
+		if r.action != policy.Read {
+			w.want(401, r.method, path, "", "")
+		}
+		w.want(401, r.method, path, "ldrp_wrong", "")
+		if r.action == policy.Administer {
+			w.want(403, r.method, path, w.bob, "{}")
+			w.want(403, r.method, path, w.token("admin", `["read:packages"]`), "{}")
+		}
+	}
+	rec := w.do("POST", "/api/v1/gc", w.bob, "")
+	if !strings.Contains(rec.Body.String(), "admin:instance") {
+		t.Errorf("the missing scope is not named: %s", rec.Body)
+	}
+}
+
+func TestNoSuchCall(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"/api", "/api/v1", "/api/v2/users", "/api/v1/users/a/b/c", "/ui/nothing"} {
+		w.want(404, "GET", path, w.admin, "")
+	}
+	rec := w.do("PUT", "/api/v1/tokens", w.admin, "")
+	if rec.Code != 405 || rec.Header().Get("Allow") != "GET, POST" {
+		t.Errorf("%d %v", rec.Code, rec.Header())
+	}
+	if rec := w.do("GET", "/api/v1/whoami", "", ""); rec.Header().Get("WWW-Authenticate") == "" {
+		t.Errorf("no challenge: %v", rec.Header())
+	}
+	head := w.do("HEAD", "/api/v1/whoami", w.admin, "")
+	if head.Code != 200 || head.Body.Len() != 0 || head.Header().Get("Content-Length") == "0" {
+		t.Errorf("HEAD: %d %v", head.Code, head.Header())
+	}
+}
+
+func TestThrottling(t *testing.T) {
+	w := newWorld(t)
+	for i := range 1000 {
+		bad := fmt.Sprintf("ldrp_%036d", i)
+		if rec := w.do("GET", "/api/v1/whoami", bad, ""); rec.Code == 429 {
+			if rec.Header().Get("Retry-After") == "" {
+				t.Error("nobody says for how long to wait")
+			}
+			w.want(200, "GET", "/api/v1/whoami", w.admin, "") // a good token passes
+			return
+		}
+	}
+	t.Error("a thousand guesses, and no end")
+}
+
+func TestBodies(t *testing.T) {
+	w := newWorld(t)
+	const target = "/api/v1/users"
+	for body, status := range map[string]int{
+		`{"name":"x1","nmae":"y"}`: 400,
+		`{"name":1}`:               400,
+		`{"name":"x2"} {}`:         400,
+		`{"name":`:                 400,
+		`{"name":"x3","x":"` + strings.Repeat("a", maxBody) + `"}`: 413,
+		`{"name":"bob"}`:        409,
+		`{"name":"Not A Name"}`: 400,
+		`{}`:                    400,
+	} {
+		w.want(status, "POST", target, w.admin, body)
+	}
+	if rec := w.do("POST", target, w.admin, "name=x", "Content-Type: application/x-www-form-urlencoded"); rec.Code != 415 {
+		t.Errorf("a form: %d", rec.Code)
+	}
+	if rec := w.do("POST", target, w.admin, "", "Content-Type: application/json"); rec.Code != 400 {
+		t.Errorf("no body: %d", rec.Code)
+	}
+	text := w.want(400, "POST", target, w.admin, `{"name":1}`)
+	if !strings.Contains(text, "name") || strings.Contains(text, "Go ") || strings.Contains(text, "NewAccount") {
+		t.Errorf("the sentence: %s", text)
+	}
+}

@@ -1,0 +1,243 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"larder/cache"
+	"larder/cache/evict"
+	"larder/cache/memory"
+	"larder/cache/refs"
+	"larder/formats/formattest"
+	"larder/policy"
+	"larder/policy/directory"
+	"larder/proxy"
+	"larder/proxy/accounts"
+	"larder/proxy/registry"
+)
+
+// plainFormat is the smallest format, under a name that package URLs have.
+type plainFormat struct{ formattest.Plain }
+
+func (plainFormat) Name() string { return "npm" }
+
+// room has no end and forgets what was used.
+type room struct{}
+
+func (room) Reserve(context.Context, int64) error { return nil }
+func (room) Touch(cache.Digest)                   {}
+
+// work stands for the long work on a store.
+type work struct {
+	mu     sync.Mutex
+	calls  []string
+	err    error
+	report evict.Report
+	found  Verification
+}
+
+func (w *work) GC(_ context.Context, dry bool, progress func(int)) (evict.Report, error) {
+	w.note("gc", dry)
+	progress(1)
+	progress(2)
+	return w.report, w.err
+}
+
+func (w *work) Verify(_ context.Context, repair bool, progress func(done, total int64)) (Verification, error) {
+	w.note("verify", repair)
+	progress(5, 10)
+	return w.found, w.err
+}
+
+func (w *work) note(what string, flag bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if flag {
+		what += "!"
+	}
+	w.calls = append(w.calls, what)
+}
+
+// world is a server of everything but upstreams: directory, engine and edge are
+// the real ones, over memory.
+type world struct {
+	t         *testing.T
+	directory *directory.Directory
+	accounts  *accounts.Accounts
+	edge      http.Handler
+	work      *work
+	admin     string // token
+	bob       string // token of a user without any role, to read and write packages
+
+	mu       sync.Mutex
+	now      time.Time
+	failures []error // told to Failed
+	reload   error
+	ready    error
+	asked    int // Ready
+	draining chan struct{}
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), work: &work{}, draining: make(chan struct{})}
+	index := memory.NewIndex()
+	var err error
+	w.directory, err = directory.Open(t.Context(), index, directory.Options{
+		Clock: w.clock, AnonymousRead: true, DefaultRepository: "admin/packages", Formats: []string{"npm"},
+	})
+	w.must(err)
+	file := filepath.Join(t.TempDir(), "admin.token")
+	_, err = w.directory.Bootstrap(t.Context(), file)
+	w.must(err)
+	text, err := os.ReadFile(file)
+	w.must(err)
+	w.admin = strings.TrimSpace(string(text))
+	w.accounts = accounts.New(w.directory, w.clock)
+	engine, err := registry.New(registry.Options{
+		Store: memory.NewStore(), Index: index, Locks: &refs.Locks{}, Room: room{}, Access: w.directory, Clock: w.clock,
+	})
+	w.must(err)
+	t.Cleanup(func() {
+		if err := engine.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	mount := engine.Registry(registry.Spec{Name: "npm", Format: plainFormat{}, Hosted: true})
+	metrics := NewMetrics("test")
+	handlers, err := New(w.options(mount, metrics))
+	w.must(err)
+	w.edge, err = proxy.New(proxy.Options{
+		Mounts: []proxy.Mount{mount}, Identifier: w.accounts, Authorizer: w.directory, Accounts: w.accounts,
+		Handlers: handlers, Metrics: metrics,
+	})
+	w.must(err)
+	w.want(201, "POST", "/api/v1/users", w.admin, `{"name":"bob","email":"bob@mail.example"}`)
+	w.bob = w.token("bob", `["read:packages","write:packages"]`)
+	return w
+}
+
+func (w *world) options(mount proxy.Mount, m *Metrics) Options {
+	return Options{
+		Directory: w.directory, Identifier: m.Identifier(w.accounts), Pairing: w.accounts.Pairing(), Maintenance: w.work,
+		Registries: []Registry{{Mount: mount, Hosted: true, Upstreams: []string{"far"}}},
+		Upstreams: func(context.Context) []Upstream {
+			return []Upstream{{ID: "far", Format: "npm", State: "ok"}}
+		},
+		Reload: func(context.Context) error { return w.reload }, Metrics: m, Clock: w.clock, Draining: w.draining,
+		Ready: func(context.Context) error { w.asked++; return w.ready },
+		Failed: func(_ string, err error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.failures = append(w.failures, err)
+		},
+	}
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// do sends one request; "" is no token and no body.
+func (w *world) do(method, target, token, body string, lines ...string) *httptest.ResponseRecorder {
+	w.t.Helper()
+	var src io.Reader
+	if body != "" {
+		src = strings.NewReader(body)
+	}
+	r := httptest.NewRequest(method, target, src)
+	if strings.HasPrefix(body, "{") {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	for _, line := range lines {
+		key, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(key, value)
+	}
+	rec := httptest.NewRecorder()
+	w.edge.ServeHTTP(rec, r)
+	return rec
+}
+
+// want fails unless the status is as said, and returns the body.
+func (w *world) want(status int, method, target, token, body string) string {
+	w.t.Helper()
+	rec := w.do(method, target, token, body)
+	if rec.Code != status {
+		w.t.Errorf("%s %s: %d, want %d: %s", method, target, rec.Code, status, rec.Body)
+	}
+	if rec.Code >= 400 {
+		var p Problem
+		if err := json.Unmarshal(rec.Body.Bytes(), &p); err != nil || p.Status != rec.Code || p.Detail == "" || p.Title == "" || p.RequestID == "" ||
+			rec.Header().Get("Content-Type") != "application/problem+json" || rec.Header().Get("Cache-Control") != "no-store" {
+			w.t.Errorf("%s %s: no problem: %v %s", method, target, rec.Header(), rec.Body)
+		}
+	}
+	return rec.Body.String()
+}
+
+// get reads the answer of a GET into v.
+func (w *world) get(target, token string, v any) {
+	w.t.Helper()
+	w.must(json.Unmarshal([]byte(w.want(200, "GET", target, token, "")), v))
+}
+
+func (w *world) token(user, scopes string) string {
+	w.t.Helper()
+	var made MadeToken
+	text := w.want(201, "POST", "/api/v1/tokens", w.admin, `{"user":"`+user+`","scopes":`+scopes+`}`)
+	w.must(json.Unmarshal([]byte(text), &made))
+	return made.Secret
+}
+
+// publish puts a version up through the edge.
+func (w *world) publish(name, version, token string) {
+	w.t.Helper()
+	r := httptest.NewRequest("PUT", "/npm/"+name+"/"+version, strings.NewReader(name+" "+version))
+	r.Header.Set("Authorization", "Bearer "+token)
+	rec := httptest.NewRecorder()
+	w.edge.ServeHTTP(rec, r)
+	if rec.Code >= 300 {
+		w.t.Fatalf("publish %s %s: %d %s", name, version, rec.Code, rec.Body)
+	}
+}
+
+func TestNewNeedsItsParts(t *testing.T) {
+	if _, err := New(Options{}); err == nil {
+		t.Error("an API without parts")
+	}
+}
+
+func subject(t *testing.T, w *world, token string) policy.Subject {
+	t.Helper()
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	s, err := w.accounts.Identify(r, netipOf("192.0.2.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+var errBroken = errors.New("broken: /secret/path")
