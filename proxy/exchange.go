@@ -36,6 +36,7 @@ type place struct {
 	repository string         // owner/name under /r/
 	path       []string       // below the mount
 	prefix     string         // path of the mount, with slashes at both ends
+	base       string         // root and prefix: the URL of the registry
 	section    string         // first segment, when there is no mount
 	handler    http.Handler
 }
@@ -128,14 +129,14 @@ func (x *exchange) serve(trailing bool) error {
 	if err != nil {
 		return err
 	}
-	x.req = req
+	x.req, x.base = req, x.root+x.prefix
 	registry, err := x.allow()
 	if err != nil {
 		return err
 	}
 	call := formats.Call{
 		Request: req, Registry: registry, Accounts: x.edge.Accounts, Caller: x.caller,
-		Base: x.root + x.prefix, Origin: x.edge.public,
+		Base: x.base, Origin: x.edge.public,
 	}
 	if call.Origin == "" {
 		call.Origin = x.root
@@ -158,7 +159,7 @@ func (x *exchange) allow() (formats.Registry, error) {
 	if err := x.edge.Authorizer.Authorize(ctx, x.caller, x.req.Action, res).Err(); err != nil {
 		return nil, err
 	}
-	return x.mount.For(x.caller, x.repository, x.root+x.prefix), nil
+	return x.mount.For(x.caller, x.repository, x.base), nil
 }
 
 // Visit is what the edge knows of a request before any handler does.
