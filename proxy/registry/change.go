@@ -78,8 +78,7 @@ func (b *bound) commit(ctx context.Context, c formats.Change, home string, fn fu
 }
 
 // origin holds the rule that a name belongs to whoever had it first: one that
-// an upstream has, and that no claim makes ours, is not published here. The
-// upstreams are asked whichever URL was used.
+// an upstream has, and that no claim makes ours, is not published here.
 func (b *bound) origin(ctx context.Context, pkg string, o *owned) error {
 	if o.claim != "" {
 		return nil
