@@ -125,10 +125,14 @@ func (m *Metrics) Ended(o proxy.Observation) {
 	case formats.Hit, formats.Stale, formats.Revalidated, formats.Join:
 		m.saved.WithLabelValues(format).Add(float64(o.Bytes))
 	}
-	if o.Op == "publish" {
+	if publishes(o.Op) {
 		m.publishes.WithLabelValues(format, outcome(o.Status)).Inc()
 	}
 }
+
+// publishes reports whether an operation is a write of a package's versions. In
+// npm's protocol one operation (put) publishes and deprecates.
+func publishes(op string) bool { return op == "publish" || op == "put" }
 
 func orNone(s string) string {
 	if s == "" {

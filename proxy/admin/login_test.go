@@ -1,0 +1,84 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const asForm = "Content-Type: application/x-www-form-urlencoded"
+
+func TestLoginPage(t *testing.T) {
+	w := newWorld(t)
+	pairing := w.accounts.Pairing()
+	id, code, err := pairing.Begin(t.Context())
+	w.must(err)
+	page := w.do("GET", "/ui/login/"+code, "", "")
+	if page.Code != 200 || !strings.Contains(page.Body.String(), `name="token" type="password"`) || page.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Errorf("%d %v %s", page.Code, page.Header(), page.Body)
+	}
+	post := func(code, token string, lines ...string) (int, string) {
+		rec := w.do("POST", "/ui/login/"+code, "", url.Values{"token": {token}}.Encode(), append(lines, asForm)...)
+		return rec.Code, rec.Body.String()
+	}
+	if status, text := post(code, ""); status != 400 || !strings.Contains(text, "the token is missing") {
+		t.Errorf("no token: %d %s", status, text)
+	}
+	if status, text := post(code, "<script>"); status != 401 || strings.Contains(text, "<script>") || !strings.Contains(text, "<form") {
+		t.Errorf("a bad token: %d %s", status, text)
+	}
+	if status, text := post("other", w.bob); status != 404 || !strings.Contains(text, "begin it again") {
+		t.Errorf("a bad code: %d %s", status, text)
+	}
+	for _, line := range []string{"Sec-Fetch-Site: cross-site", "Origin: https://evil.example"} {
+		if status, _ := post(code, w.bob, line); status != 403 {
+			t.Errorf("%s: %d", line, status)
+		}
+	}
+	if _, ok, err := pairing.Take(t.Context(), id); ok || err != nil {
+		t.Errorf("confirmed by a refusal: %v", err)
+	}
+	if status, text := post(code, w.bob, "Sec-Fetch-Site: same-origin"); status != 200 || !strings.Contains(text, "Signed in as <strong>bob</strong>") {
+		t.Errorf("%d %s", status, text)
+	}
+	secret, ok, err := pairing.Take(t.Context(), id)
+	w.must(err)
+	if !ok || subject(t, w, secret).User != "bob" {
+		t.Error("another user was signed in")
+	}
+	if rec := w.do("PUT", "/ui/login/x", "", "x"); rec.Code != 405 {
+		t.Errorf("PUT: %d", rec.Code)
+	}
+	if status, _ := post(code, strings.Repeat("a", maxForm+1)); status != 400 {
+		t.Errorf("a form without end: %d", status)
+	}
+}
+
+// The policy admits exactly the style sheet that is there, and nothing else.
+func TestPageHeaders(t *testing.T) {
+	w := newWorld(t)
+	rec := w.do("GET", "/ui/login/x", "", "")
+	sheets := regexp.MustCompile(`(?s)<style>(.*?)</style>`).FindAllStringSubmatch(rec.Body.String(), -1)
+	if len(sheets) != 1 {
+		t.Fatalf("%d style sheets", len(sheets))
+	}
+	sum := sha256.Sum256([]byte(sheets[0][1]))
+	if want := base64.StdEncoding.EncodeToString(sum[:]); want != styleHash {
+		t.Errorf("styleHash must be %s", want)
+	}
+	policy := rec.Header().Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'", styleHash} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("the policy lacks %s: %s", want, policy)
+		}
+	}
+	if rec.Header().Get("X-Frame-Options") != "DENY" || rec.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%v", rec.Header())
+	}
+	if regexp.MustCompile(`<script|style=|src=|href=`).MatchString(rec.Body.String()) {
+		t.Error("the page asks for what its policy refuses")
+	}
+}
