@@ -91,7 +91,7 @@ func TestOnDisk(t *testing.T) {
 // TestRestart: another engine over the same rows finds all of it, and asks nobody.
 func TestRestart(t *testing.T) {
 	b := newBench(t, onDisk(1<<30))
-	data, long := text(1<<20), "p: "+string(text(100<<10))
+	data, long := text(1<<20), "p: "+string(text(500<<10)) // what is rendered is kept too
 	b.far.Serve("/f", upstreamtest.Answer{Body: data})
 	b.far.Serve("/p", answer(long, `"1"`))
 	b.want(file("f"), data, formats.Miss)
@@ -112,12 +112,15 @@ func TestRestart(t *testing.T) {
 	if len(b.far.Log()) != 0 {
 		t.Errorf("asked again: %v", b.far.Log())
 	}
+	if n := b.format.renders.Load(); n != 1 {
+		t.Errorf("%d renderings", n)
+	}
 }
 
 // TestSmallBudget: more files and documents than fit, in a circle, with the
 // real evictor; all come whole, and hosted ones stay.
 func TestSmallBudget(t *testing.T) {
-	b := newBench(t, onDisk(1<<20))
+	b := newBench(t, onDisk(2<<20))
 	if err := publish(b.as("alice", ""), "mine", "1", text(300<<10)); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +133,7 @@ func TestSmallBudget(t *testing.T) {
 				t.Errorf("%s: %d bytes, %v", name, len(got), err)
 			}
 			pkg := "doc" + name
-			long := pkg + ": " + string(text(100<<10))
+			long := pkg + ": " + string(text(300<<10))
 			b.far.Serve("/"+pkg, answer(long, `"1"`))
 			if got, _, err := doc(b.reader, b.format.document(pkg)); err != nil || got != base+" "+long {
 				t.Errorf("%s: %d bytes, %v", pkg, len(got), err)

@@ -9,6 +9,7 @@ import (
 	"larder/cache"
 	"larder/cache/refs"
 	"larder/formats"
+	"larder/proxy/registry"
 	"larder/upstream/upstreamtest"
 )
 
@@ -136,4 +137,34 @@ func TestLostDocument(t *testing.T) {
 	if b.seen.integrity.Load() != 2 {
 		t.Errorf("%d alarms", b.seen.integrity.Load())
 	}
+}
+
+// TestLostRendering: a rendering that is gone is made again, from what it was
+// made of.
+func TestLostRendering(t *testing.T) {
+	b := newBench(t, func(_ *bench, o *registry.Options) { o.Memory = 1 << 10 }) // nothing is kept in memory
+	long := "p: " + string(text(400<<10))
+	b.far.Serve("/p", answer(long, `"1"`))
+	b.sees(long, formats.Miss)
+	eventually(t, "the rendering is kept", func() bool { return len(b.rows("r")) == 1 })
+	b.sees(long, formats.Hit)
+	if n := b.format.renders.Load(); n != 1 {
+		t.Errorf("%d renderings", n)
+	}
+	for blob, err := range b.store.List(context.Background()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if blob.Digest != cache.Digest(sumOf([]byte(long)).Value) {
+			if err := b.store.Delete(context.Background(), blob.Digest); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b.clock.advance(time.Second)
+	b.sees(long, formats.Hit)
+	if n := b.format.renders.Load(); n != 2 {
+		t.Errorf("%d renderings", n)
+	}
+	eventually(t, "the rendering is kept again", func() bool { return len(b.rows("r")) == 1 })
 }

@@ -119,7 +119,8 @@ const (
 // Engine serves all registries of one process.
 type Engine struct {
 	opt       Options
-	memory    *tier.Tier
+	memory    *tier.Tier // bodies by digest, answers of Forward
+	rendered  *tier.Tier // documents by tag
 	records   *lru.Cache[string, remembered]
 	names     *lru.Cache[string, *owned]
 	negative  *lru.Cache[string, time.Time]
@@ -165,7 +166,9 @@ func New(opt Options) (*Engine, error) {
 	opt = withDefaults(opt)
 	e := &Engine{
 		opt: opt, flights: map[string]*flight{},
-		memory:    tier.New(opt.Memory, 16),
+		memory: tier.New(opt.Memory/2, 16),
+		// Few shards: a document may take a quarter of one.
+		rendered:  tier.New(opt.Memory/2, 2),
 		renderers: semaphore.NewWeighted(renders),
 		slots:     semaphore.NewWeighted(int64(opt.Flights)),
 		changes:   generations{seed: maphash.MakeSeed()},

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"larder/cache"
-	"larder/cache/refs"
 	"larder/formats"
 	"larder/upstream"
 )
@@ -318,30 +317,17 @@ func (fl *flight) abandoned(d *download) bool {
 // keep commits the bytes and their record, behind the readers' backs.
 func (fl *flight) keep(partial cache.Partial, blob cache.Blob) error {
 	e := fl.engine
-	unlock := e.opt.Locks.Lock(blob.Digest)
-	defer unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), linkTimeout)
 	defer cancel()
-	if err := partial.Commit(ctx); err != nil {
-		return err
-	}
-	now := e.now().UTC()
 	rec := &fileRecord{
 		Digest: blob.Digest, Size: blob.Size, MediaType: fl.file.MediaType,
-		Package: fl.file.Package, Version: fl.file.Version, Fetched: now,
+		Package: fl.file.Package, Version: fl.file.Version, Fetched: e.now().UTC(),
 	}
-	value, err := rec.encode()
-	if err != nil {
-		return err
-	}
-	err = e.opt.Index.Update(ctx, func(w cache.Writer) error {
-		if err := w.Put(fl.key, value); err != nil {
+	err := e.commitCached(ctx, partial, blob, fl.key, func(w cache.Writer) error {
+		if err := rec.put(w, fl.key); err != nil {
 			return err
 		}
-		if err := w.Put(seenKey(fl.source.ID, fl.file.Name), append([]byte{rowVersion}, blob.Digest[:]...)); err != nil {
-			return err
-		}
-		return refs.Link(w, blob, refs.Edge{Kind: refs.Cached, Record: fl.key}, now)
+		return w.Put(seenKey(fl.source.ID, fl.file.Name), append([]byte{rowVersion}, blob.Digest[:]...))
 	})
 	if err == nil {
 		e.backoff.Remove(string(fl.key))

@@ -20,6 +20,7 @@ import (
 //	s upstream 0 file                  digest first seen of an upstream's file: never dropped
 //	s upstream 0 0 package 0 document  when a document was first fetched: never dropped
 //	d upstream 0 package 0 document    document record and, when small, its bytes
+//	r tag                              file record of a rendered document
 //	n format 0 package                 the upstream that a name first came from, and when: never dropped
 //	p format 0 package 0 a             head of a hosted package
 //	p format 0 package 0 i version     sequence number of a version
@@ -30,6 +31,7 @@ const (
 	rowFile     = 'f'
 	rowSeen     = 's'
 	rowDocument = 'd'
+	rowDerived  = 'r'
 	rowName     = 'n'
 	rowPackage  = 'p'
 	rowJournal  = 'j'
@@ -108,6 +110,14 @@ type fileRecord struct {
 	Package   string       `json:"package,omitempty"`
 	Version   string       `json:"version,omitempty"`
 	Fetched   time.Time    `json:"fetched,omitzero"`
+}
+
+func (f *fileRecord) put(w cache.Writer, k []byte) error {
+	value, err := f.encode()
+	if err != nil {
+		return err
+	}
+	return w.Put(k, value)
 }
 
 func (f *fileRecord) encode() ([]byte, error) {

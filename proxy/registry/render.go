@@ -79,7 +79,7 @@ func (h hostedInput) render(ctx context.Context, dst io.Writer, d formats.Docume
 func (b *bound) rendered(ctx context.Context, d formats.Document, identity string, v formats.View, in input) (*formats.Content, error) {
 	etag := tag(b.spec.Format.Name(), identity, d, v)
 	c := &formats.Content{MediaType: d.MediaType, ETag: etag}
-	body, ok := b.engine.memory.Get("doc" + etag)
+	body, ok := b.engine.rendered.Get(etag)
 	if !ok {
 		var err error
 		if body, err = b.make(ctx, d, etag, v, in); err != nil {
@@ -102,8 +102,14 @@ func (b *bound) make(ctx context.Context, d formats.Document, etag string, v for
 			return nil, errClosed
 		}
 		defer e.work.Done()
-		if body, ok := e.memory.Get("doc" + etag); ok {
+		if body, ok := e.rendered.Get(etag); ok {
 			return body, nil // made while this caller was on the way
+		}
+		if !d.Transient {
+			if body, err := e.derived(e.life, etag); err == nil {
+				e.rendered.Add(etag, body)
+				return body, nil
+			}
 		}
 		if err := e.renderers.Acquire(e.life, 1); err != nil {
 			return nil, err
@@ -116,7 +122,8 @@ func (b *bound) make(ctx context.Context, d formats.Document, etag string, v for
 			return err
 		})
 		if err == nil && !d.Transient {
-			e.memory.Add("doc"+etag, body)
+			e.rendered.Add(etag, body)
+			e.work.Go(func() { e.keepDerived(e.life, etag, body) })
 		}
 		return body, err
 	})

@@ -150,3 +150,32 @@ func FuzzUnpackAnswer(f *testing.F) {
 		}
 	})
 }
+
+// TestAbandoned: what is small or nearly there is fetched without readers too.
+func TestAbandoned(t *testing.T) {
+	const gib = 1 << 30
+	now := time.Unix(1700000000, 0)
+	e := &Engine{opt: Options{Clock: func() time.Time { return now }}}
+	tests := []struct {
+		name         string
+		size, offset int64
+		readers      int64
+		idle         time.Duration
+		want         bool
+	}{
+		{"somebody reads", gib, 0, 1, time.Hour, false},
+		{"nobody for a moment", gib, 0, 0, lonely, false},
+		{"nobody for long", gib, 0, 0, lonely + 1, true},
+		{"nobody, more than half is here", gib, gib/2 + 1, 0, time.Hour, false},
+		{"nobody, small", keepFetching, 0, 0, time.Hour, false},
+		{"nobody, of unknown length", -1, 0, 0, time.Hour, true},
+	}
+	for _, tt := range tests {
+		fl := &flight{engine: e}
+		fl.readers.Store(tt.readers)
+		fl.idle.Store(now.Add(-tt.idle).UnixNano())
+		if got := fl.abandoned(&download{size: tt.size, offset: tt.offset}); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}

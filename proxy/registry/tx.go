@@ -141,11 +141,7 @@ func (t *tx) addFile(version string, f formats.ReleaseFile) error {
 		Digest: f.Blob.Digest, Size: f.Blob.Size, MediaType: f.MediaType,
 		Package: t.name, Version: version, Fetched: t.now,
 	}
-	value, err := rec.encode()
-	if err != nil {
-		return err
-	}
-	if err := t.w.Put(k, value); err != nil {
+	if err := rec.put(t.w, k); err != nil {
 		return err
 	}
 	return refs.Link(t.w, f.Blob, refs.Edge{Kind: refs.Hosted, Record: k}, t.now)
