@@ -110,7 +110,7 @@ type remote struct {
 
 // flags adds them to a command.
 func (r *remote) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&r.server, "server", "", "address of the server (default $LARDER_URL, then the login)")
+	cmd.Flags().StringVar(&r.server, "server", "", "address (default $LARDER_URL, then the login)")
 	cmd.Flags().DurationVar(&r.limit, "timeout", defaultLimit, "how long one call may take")
 }
 

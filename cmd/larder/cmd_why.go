@@ -37,7 +37,7 @@ token in use may know.`,
 			return s.show(cmd, e, func(w io.Writer) { explanationTable(w, e) })
 		},
 	}
-	cmd.Flags().StringVar(&registry, "registry", "", "as this registry answers (default: the first of the format)")
+	cmd.Flags().StringVar(&registry, "registry", "", "as this registry answers")
 	return s.flags(cmd)
 }
 
