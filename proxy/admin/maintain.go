@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"larder/cache/evict"
@@ -76,9 +78,7 @@ type UpstreamList struct {
 }
 
 func (c *call) listUpstreams() (any, error) {
-	list := c.Upstreams(c.r.Context())
-	if list == nil {
-		list = []Upstream{}
-	}
+	list := append([]Upstream{}, c.Upstreams(c.r.Context())...)
+	slices.SortFunc(list, func(a, b Upstream) int { return strings.Compare(a.ID, b.ID) })
 	return UpstreamList{list}, nil
 }

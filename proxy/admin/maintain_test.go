@@ -74,7 +74,7 @@ func TestReloadAndUpstreams(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 	var list UpstreamList
-	if w.get("/api/v1/upstreams", w.admin, &list); len(list.Upstreams) != 1 || list.Upstreams[0].ID != "far" {
+	if w.get("/api/v1/upstreams", w.admin, &list); len(list.Upstreams) != 2 || list.Upstreams[0].ID != "far" {
 		t.Errorf("%+v", list)
 	}
 }

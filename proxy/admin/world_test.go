@@ -138,7 +138,7 @@ func (w *world) options(mount proxy.Mount, m *Metrics) Options {
 		Directory: w.directory, Identifier: m.Identifier(w.accounts), Pairing: w.accounts.Pairing(), Maintenance: w.work,
 		Registries: []Registry{{Mount: mount, Hosted: true, Upstreams: []string{"far"}}},
 		Upstreams: func(context.Context) []Upstream {
-			return []Upstream{{ID: "far", Format: "npm", State: "ok"}}
+			return []Upstream{{ID: "near", Format: "npm", State: "open"}, {ID: "far", Format: "npm", State: "ok"}}
 		},
 		Reload: func(context.Context) error { return w.reload }, Metrics: m, Clock: w.clock, Draining: w.draining,
 		Ready: func(context.Context) error { w.asked++; return w.ready },
