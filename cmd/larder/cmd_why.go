@@ -63,6 +63,8 @@ func origin(e admin.Explanation) string {
 		return "this server: it was published here"
 	case "claimed":
 		return "this server, once it is published: the name is claimed and never asked upstream"
+	case "deleted":
+		return "nowhere: it was published here and deleted, and its name stays reserved"
 	case "upstream":
 		return "upstream " + strings.Join(e.Upstreams, ", then ")
 	case "none":

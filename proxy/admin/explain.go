@@ -13,7 +13,7 @@ type Explanation struct {
 	Caller   string `json:"caller"`   // "" for the anonymous
 	Registry string `json:"registry"` // the registry looked at
 	// Source says where the package would come from: hosted, claimed (ours, and
-	// not published yet), upstream, or none.
+	// not published yet), deleted (its name stays reserved), upstream, or none.
 	Source     string            `json:"source,omitempty"`
 	Claim      string            `json:"claim,omitempty"`
 	Repository string            `json:"repository,omitempty"`
@@ -105,6 +105,8 @@ func source(r Registry, res policy.Resource) string {
 		return "hosted"
 	case res.Claim != "":
 		return "claimed"
+	case res.Repository != "":
+		return "deleted"
 	case len(r.Upstreams) > 0:
 		return "upstream"
 	}

@@ -263,6 +263,10 @@ func TestExplain(t *testing.T) {
 	if e = explain("pkg:npm/left", w.admin); e.Source != "upstream" || !slices.Equal(e.Upstreams, []string{"far"}) {
 		t.Errorf("upstream: %+v", e)
 	}
+	w.want(200, "DELETE", "/api/v1/package?purl=pkg:npm/tool", w.admin, "")
+	if e = explain("pkg:npm/tool", w.admin); e.Source != "deleted" || e.Repository != "admin/packages" || e.Upstreams != nil {
+		t.Errorf("deleted: %+v", e)
+	}
 	// Whoever may not read a name learns nothing of it.
 	w.publish("@acme%2fwidget", "1.0.0", w.admin)
 	one, other := explain("pkg:npm/@acme/widget", w.bob), explain("pkg:npm/@acme/nothing", w.bob)
