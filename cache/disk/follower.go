@@ -26,17 +26,30 @@ type follower struct {
 	file *os.File
 	off  int64
 	end  int64 // exclusive; -1: the end of the blob
+	set  bool  // the descriptor stands at off
 }
 
 var _ io.WriterTo = (*follower)(nil)
 
-// follow takes over file, also on error.
-func follow(ctx context.Context, mark *watermark.Mark, file *os.File, off, end int64) (*follower, error) {
-	if _, err := file.Seek(off, io.SeekStart); err != nil {
-		return nil, errors.Join(fmt.Errorf("follow a blob from offset %d: %w", off, err), file.Close())
-	}
+// follow takes over file.
+func follow(ctx context.Context, mark *watermark.Mark, file *os.File, off, end int64) *follower {
 	ctx, stop := context.WithCancelCause(ctx)
-	return &follower{ctx: ctx, stop: stop, mark: mark, file: file, off: off, end: end}, nil
+	return &follower{ctx: ctx, stop: stop, mark: mark, file: file, off: off, end: end}
+}
+
+// next waits for bytes that followers may have and stands before them. It goes
+// to its offset only when there are some: clients name offsets beyond the end,
+// and beyond what a file system counts.
+func (f *follower) next() (int64, error) {
+	avail, err := f.mark.Wait(f.ctx, f.off, f.end)
+	if err != nil || f.set {
+		return avail, err
+	}
+	if _, err := f.file.Seek(f.off, io.SeekStart); err != nil {
+		return 0, fmt.Errorf("follow a blob from offset %d: %w", f.off, err)
+	}
+	f.set = true
+	return avail, nil
 }
 
 // Read waits for bytes that followers may have.
@@ -44,7 +57,7 @@ func (f *follower) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
-	avail, err := f.mark.Wait(f.ctx, f.off, f.end)
+	avail, err := f.next()
 	if err != nil {
 		return 0, err
 	}
@@ -61,7 +74,7 @@ func (f *follower) Read(b []byte) (int, error) {
 func (f *follower) WriteTo(w io.Writer) (int64, error) {
 	var sent int64
 	for {
-		avail, err := f.mark.Wait(f.ctx, f.off, f.end)
+		avail, err := f.next()
 		if err == io.EOF {
 			return sent, nil
 		}

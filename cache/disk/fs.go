@@ -100,15 +100,21 @@ func (f osFile) Allocate(off, n int64) error {
 	return nil
 }
 
-// outOfRoom reports whether err says that the volume or a quota is used up.
+// outOfRoom reports whether err says that the volume or a quota is used up, or
+// that the file system, or a limit of this process, takes no file so large.
 func outOfRoom(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
 
-// asFull marks an out-of-room error of the kernel as cache.ErrFull.
-func asFull(err error) error {
-	if outOfRoom(err) {
+// classify says in the words of cache what an error of the kernel means for
+// writing: no room, or a volume that takes no writes now (it failed, or was
+// therefore made read-only). Reads may go on in both cases.
+func classify(err error) error {
+	switch {
+	case outOfRoom(err):
 		return fmt.Errorf("%w: %w", cache.ErrFull, err)
+	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EIO):
+		return fmt.Errorf("%w: %w", cache.ErrUnhealthy, err)
 	}
 	return err
 }

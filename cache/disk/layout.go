@@ -4,10 +4,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"larder/cache"
 )
@@ -23,6 +25,8 @@ const (
 	layoutVersion = "larder data 1\n"
 	// longestVersion bounds what is read of VERSION, in bytes.
 	longestVersion = 256
+	// Names that making and checking the folder uses in tmp.
+	probeName, versionName = "probe", "VERSION"
 	// keptPrefix marks uploads in tmp that outlive the process.
 	keptPrefix = "u-"
 )
@@ -36,7 +40,7 @@ type layout struct{ root string }
 func (l layout) blobs() string      { return filepath.Join(l.root, "blobs") }
 func (l layout) tmp() string        { return filepath.Join(l.root, "tmp") }
 func (l layout) quarantine() string { return filepath.Join(l.root, "quarantine") }
-func (l layout) version() string    { return filepath.Join(l.root, "VERSION") }
+func (l layout) version() string    { return filepath.Join(l.root, versionName) }
 func (l layout) lock() string       { return filepath.Join(l.root, "LOCK") }
 
 // folder is the one of the 256 that holds digests beginning with b.
@@ -48,6 +52,28 @@ func (l layout) blob(d cache.Digest) string {
 	return filepath.Join(l.folder(d[0]), d.String())
 }
 
+// makeRoot makes the data folder and what is missing above it, durably: a blob
+// that was promised must not go with the folder that was never written.
+func makeRoot(fsys FS, root string) error {
+	err := os.Mkdir(root, dirMode)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = makeRoot(fsys, filepath.Dir(root)); err == nil {
+			err = os.Mkdir(root, dirMode)
+		}
+	}
+	if err != nil {
+		if info, statErr := os.Stat(root); statErr == nil && info.IsDir() {
+			return nil // it is there, or another process made it meanwhile
+		}
+		return err
+	}
+	// Who may make names in a folder need not be allowed to open it.
+	if err := fsys.SyncDir(filepath.Dir(root)); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
+}
+
 // prepare checks the version, makes what is missing and clears what an
 // earlier run left unfinished. The caller holds the lock.
 func (l layout) prepare(fsys FS) error {
@@ -55,10 +81,10 @@ func (l layout) prepare(fsys FS) error {
 	if err != nil {
 		return err
 	}
-	if err := l.makeFolders(fsys); err != nil {
+	if err := l.makeFolders(fsys, known); err != nil {
 		return fmt.Errorf("make the folders: %w", err)
 	}
-	if err := l.clearTmp(fsys); err != nil {
+	if err := l.clearTmp(fsys, known); err != nil {
 		return fmt.Errorf("clear %s: %w", l.tmp(), err)
 	}
 	if err := l.checkDevice(fsys); err != nil {
@@ -86,7 +112,7 @@ func (l layout) checkVersion(fsys FS) (bool, error) {
 	defer f.Close()
 	text := make([]byte, longestVersion)
 	n, err := f.Read(text)
-	if err != nil && n == 0 {
+	if err != nil && err != io.EOF {
 		return false, fmt.Errorf("read %s: %w", l.version(), err)
 	}
 	if got := string(text[:n]); got != layoutVersion {
@@ -97,8 +123,9 @@ func (l layout) checkVersion(fsys FS) (bool, error) {
 }
 
 // makeFolders makes what is missing: at most 259 folders, whatever they hold.
-func (l layout) makeFolders(fsys FS) error {
-	made := false
+// Without VERSION an earlier run may have made them and not come to the sync.
+func (l layout) makeFolders(fsys FS, known bool) error {
+	made := !known
 	need := []string{l.blobs(), l.tmp(), l.quarantine()}
 	for b := range 256 {
 		need = append(need, l.folder(byte(b)))
@@ -118,8 +145,10 @@ func (l layout) makeFolders(fsys FS) error {
 }
 
 // clearTmp removes the unfinished writes of earlier runs: as many as were
-// under way when the last one ended.
-func (l layout) clearTmp(fsys FS) error {
+// under way when the last one ended. In a folder that is not known to be ours
+// that is only what its making may have left: somebody who names / as data
+// folder shall not lose /tmp.
+func (l layout) clearTmp(fsys FS, known bool) error {
 	dir, err := fsys.Open(l.tmp())
 	if err != nil {
 		return err
@@ -130,7 +159,7 @@ func (l layout) clearTmp(fsys FS) error {
 		return err
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name, keptPrefix) {
+		if strings.HasPrefix(name, keptPrefix) || !known && name != probeName && name != versionName {
 			continue
 		}
 		if err := fsys.Remove(filepath.Join(l.tmp(), name)); err != nil {
@@ -140,11 +169,11 @@ func (l layout) clearTmp(fsys FS) error {
 	return nil
 }
 
-// checkDevice moves a probe from tmp to blobs, since a blob must get there by
-// one rename. Comparing device numbers would miss bind mounts.
+// checkDevice moves a probe from tmp to blobs and on to quarantine, since blobs
+// must get there by one rename. Comparing device numbers would miss bind mounts.
 func (l layout) checkDevice(fsys FS) error {
-	from, to := filepath.Join(l.tmp(), "probe"), filepath.Join(l.blobs(), "probe")
-	f, err := fsys.Create(from)
+	at := filepath.Join(l.tmp(), probeName)
+	f, err := fsys.Create(at)
 	if outOfRoom(err) {
 		return nil // a full volume must not keep the server from starting; it says nothing about devices
 	}
@@ -152,20 +181,25 @@ func (l layout) checkDevice(fsys FS) error {
 		return fmt.Errorf("probe the data folder: %w", err)
 	}
 	err = f.Close()
-	if err == nil {
-		err = fsys.Rename(from, to)
+	for _, dir := range []string{l.blobs(), l.quarantine()} {
+		if err != nil {
+			break
+		}
+		to := filepath.Join(dir, probeName)
+		if err = fsys.Rename(at, to); err == nil {
+			at = to
+		} else if errors.Is(err, syscall.EXDEV) {
+			err = fmt.Errorf("%s and %s must be on one file system: %w", filepath.Dir(at), dir, err)
+		}
 	}
 	if outOfRoom(err) {
-		return fsys.Remove(from)
+		err = nil
 	}
-	if err != nil {
-		return fmt.Errorf("%s and %s must be on one file system: %w", l.tmp(), l.blobs(), errors.Join(err, fsys.Remove(from)))
-	}
-	return fsys.Remove(to)
+	return errors.Join(err, fsys.Remove(at))
 }
 
 func (l layout) writeVersion(fsys FS) error {
-	from := filepath.Join(l.tmp(), "VERSION")
+	from := filepath.Join(l.tmp(), versionName)
 	f, err := fsys.Create(from)
 	if err != nil {
 		return err

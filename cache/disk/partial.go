@@ -26,6 +26,7 @@ type partial struct {
 	hash      *cache.Hasher
 	announced int64 // bytes, or -1
 	allocated int64 // bytes
+	promised  int64 // bytes of room granted that are not on the volume yet
 	file      File
 	ended     bool  // no more bytes: Verify was called
 	failed    error // the first failure; nothing but Abort helps
@@ -53,11 +54,12 @@ func (p *partial) Write(b []byte) (int, error) {
 		return 0, p.fail(err)
 	}
 	n, err := p.file.Write(b)
+	p.settle(min(int64(n), p.promised))
 	if err == nil && n < len(b) {
 		err = io.ErrShortWrite
 	}
 	if err != nil {
-		return n, p.fail(asFull(err))
+		return n, p.fail(classify(err))
 	}
 	p.hash.Write(b) // never fails
 	p.store.room.wrote(int64(n))
@@ -80,26 +82,43 @@ func (p *partial) reserve(size int64) error {
 }
 
 func (p *partial) grow(size int64) error {
-	done, err := p.store.room.take(size - p.allocated)
+	n, err := p.store.room.take(size - p.allocated)
 	if err != nil {
 		return err
 	}
-	defer done()
+	p.promised += n
 	return p.allocate(size)
 }
 
-// allocate takes blocks up to size. Where the file system cannot, the bytes
-// count as taken all the same: a full volume then shows at a Write.
+// allocate takes blocks up to size, for which room was promised. Where the
+// file system cannot, the promise stays until the bytes are written: else
+// others would be promised the same room.
 func (p *partial) allocate(size int64) error {
 	if size <= p.allocated {
 		return nil
 	}
 	err := p.file.Allocate(p.allocated, size-p.allocated)
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return asFull(err)
+	switch {
+	case err == nil:
+		p.settle(p.promised)
+	case !errors.Is(err, errors.ErrUnsupported):
+		p.release()
+		return classify(err)
 	}
 	p.allocated = size
 	return nil
+}
+
+// settle says that n of the promised bytes are on the volume now.
+func (p *partial) settle(n int64) {
+	p.store.room.settle(n)
+	p.promised -= n
+}
+
+// release gives back what was promised and not used.
+func (p *partial) release() {
+	p.store.room.release(p.promised)
+	p.promised = 0
 }
 
 // Follow opens the file itself; see cache.Partial.
@@ -120,7 +139,7 @@ func (p *partial) Follow(ctx context.Context, off, n int64) (io.ReadCloser, erro
 	if err != nil {
 		return nil, fmt.Errorf("follow a blob: %w", asMissing(err))
 	}
-	return follow(ctx, &p.mark, f, off, end)
+	return follow(ctx, &p.mark, f, off, end), nil
 }
 
 // Verify ends the writing and gives back room that was not needed.
@@ -138,8 +157,9 @@ func (p *partial) Verify(want ...cache.Sum) (cache.Blob, error) {
 	}
 	if !p.verified {
 		if err := p.file.Truncate(b.Size); err != nil {
-			return cache.Blob{}, p.fail(fmt.Errorf("truncate to %d bytes: %w", b.Size, err))
+			return cache.Blob{}, p.fail(fmt.Errorf("truncate to %d bytes: %w", b.Size, classify(err)))
 		}
+		p.release()
 		p.blob, p.verified = b, true
 		p.mark.Verified()
 	}
@@ -190,8 +210,12 @@ func (p *partial) Commit(ctx context.Context) error {
 
 // publish is W4 to W6 of the write path. A failed sync is never tried again.
 func (p *partial) publish() error {
-	if err := p.file.Sync(); err != nil {
-		return p.store.syncFailed(asFull(err))
+	if err := p.file.Sync(); outOfRoom(err) {
+		// Blocks that are taken only now (copy on write, thin volumes, NFS): this
+		// file is lost and says so, and no other is.
+		return fmt.Errorf("sync: %w", classify(err))
+	} else if err != nil {
+		return p.store.syncFailed(err)
 	}
 	err := p.file.Close()
 	p.file = nil
@@ -199,7 +223,7 @@ func (p *partial) publish() error {
 		err = p.rename()
 	}
 	if err != nil {
-		return asFull(err)
+		return classify(err)
 	}
 	// Also when another write has made the name: its folder sync may not have
 	// ended yet, and success here promises a durable name.
@@ -249,6 +273,7 @@ func (p *partial) drop() {
 		_ = p.file.Close()
 		p.file = nil
 	}
+	p.release()
 	p.mark.Fail(p.failed)
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -162,25 +162,38 @@ func (r *Room) Refresh() error {
 	return r.measure()
 }
 
-// take promises n bytes to a write, or answers cache.ErrFull. done must be
-// called once the bytes are taken from the volume, or not wanted any more.
-func (r *Room) take(n int64) (done func(), err error) {
+// take promises n bytes, rounded up to what is returned, to a write, or answers
+// cache.ErrFull. The write calls settle or release for each byte of the promise.
+func (r *Room) take(n int64) (int64, error) {
 	if err := r.measure(); err != nil {
-		return nil, err
+		return 0, err
 	}
-	n = roundUp(n)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if left := r.free - r.owed - r.pending - n; left < r.floor {
-		return nil, fmt.Errorf("%w: %d bytes would leave %d free, %d are kept", cache.ErrFull, n, left, r.floor)
+	left := r.free - r.owed - r.pending - r.floor
+	// Compared before it is rounded up: what upstreams announce may be near the
+	// largest number there is.
+	if n > left || roundUp(n) > left {
+		return 0, fmt.Errorf("%w: %d bytes wanted, %d left above the floor of %d", cache.ErrFull, n, max(left, 0), r.floor)
 	}
+	n = roundUp(n)
 	r.pending += n
-	return func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.pending -= n
-		r.free -= n // until measured again: most of them are on the volume now
-	}, nil
+	return n, nil
+}
+
+// settle says that n promised bytes are on the volume now.
+func (r *Room) settle(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending -= n
+	r.free -= n // until it is measured again
+}
+
+// release says that n promised bytes are not wanted any more.
+func (r *Room) release(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending -= n
 }
 
 // wrote counts bytes written and measures after each watchBytes of them.
@@ -192,11 +205,11 @@ func (r *Room) wrote(n int64) {
 
 // measure asks the volume and moves to the state that follows.
 func (r *Room) measure() error {
+	r.written.Store(0) // also if it fails: not every Write need try again
 	space, err := r.fs.Statfs(r.dir)
 	if err != nil {
 		return err
 	}
-	r.written.Store(0)
 	r.mu.Lock()
 	r.free = space.Free
 	next := r.judge()

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"larder/cache"
 )
@@ -45,16 +44,17 @@ type Store struct {
 
 // Open takes the folder root (made when missing) for this process alone,
 // removes what an earlier run left unfinished and prepares the room on its
-// volume. It must come before an Index on the same volume is opened. Errors:
+// volume. A folder without VERSION becomes a new one; files of others in it
+// are left alone. It must come before an Index on the same volume is opened. Errors:
 // ErrLocked, ErrVersion.
 func Open(root string, o Options) (*Store, error) {
 	if o.FS == nil {
 		o.FS = OS{}
 	}
-	if err := os.MkdirAll(root, dirMode); err != nil {
+	l := layout{root}
+	if err := makeRoot(o.FS, root); err != nil {
 		return nil, fmt.Errorf("open the data folder: %w", err)
 	}
-	l := layout{root}
 	held, err := lock(l.lock())
 	if err != nil {
 		return nil, fmt.Errorf("open the data folder: %w", err)
@@ -104,17 +104,17 @@ func (s *Store) Begin(ctx context.Context, size int64, also ...cache.Algorithm) 
 		return nil, fmt.Errorf("begin a blob: %w", err)
 	}
 	// Asked before the file is made: a refusal leaves nothing behind.
-	done, err := s.room.take(max(size, 0))
+	promised, err := s.room.take(max(size, 0))
 	if err != nil {
 		return nil, fmt.Errorf("begin a blob: %w", err)
 	}
-	defer done()
 	path := filepath.Join(s.layout.tmp(), rand.Text())
 	f, err := s.fs.Create(path)
 	if err != nil {
-		return nil, fmt.Errorf("begin a blob: %w", asFull(err))
+		s.room.release(promised)
+		return nil, fmt.Errorf("begin a blob: %w", classify(err))
 	}
-	p := &partial{store: s, hash: hasher, announced: size, file: f, path: path}
+	p := &partial{store: s, hash: hasher, announced: size, promised: promised, file: f, path: path}
 	if err := p.allocate(size); err != nil {
 		p.drop()
 		return nil, fmt.Errorf("begin a blob of %d bytes: %w", size, err)
@@ -146,21 +146,6 @@ func (s *Store) Stat(ctx context.Context, d cache.Digest) (cache.Blob, error) {
 	return cache.Blob{Digest: d, Size: info.Size()}, nil
 }
 
-// Modified returns when the last byte of the blob was written, by the clock of
-// the file system. Equal bytes that are stored again do not change it: who
-// deletes by age must also hold off everyone about to rely on the blob.
-// Errors: cache.ErrNotExist.
-func (s *Store) Modified(ctx context.Context, d cache.Digest) (time.Time, error) {
-	if err := ctx.Err(); err != nil {
-		return time.Time{}, fmt.Errorf("age of blob %s: %w", d, err)
-	}
-	info, err := s.fs.Stat(s.layout.blob(d))
-	if err != nil {
-		return time.Time{}, fmt.Errorf("age of blob %s: %w", d, asMissing(err))
-	}
-	return info.ModTime(), nil
-}
-
 // Delete unlinks the blob. The folder is not synced: a blob that comes back
 // after a power cut is an orphan, which gc collects.
 func (s *Store) Delete(ctx context.Context, d cache.Digest) error {
@@ -175,9 +160,11 @@ func (s *Store) Delete(ctx context.Context, d cache.Digest) error {
 	return nil
 }
 
-// List walks the 256 folders, one at a time and each in pages. Files whose
-// name is no digest of their folder are not blobs and are passed over. After
-// an error the walk goes on with the next folder, if the caller does.
+// List walks the 256 folders, one at a time and each in pages: it holds one
+// page of names and one descriptor, whatever the number of blobs, and costs one
+// stat per blob. What is no file, or has a name that is no digest of its
+// folder, is no blob and passed over. After an error the walk goes on with the
+// next folder, if the caller does.
 func (s *Store) List(ctx context.Context) iter.Seq2[cache.Blob, error] {
 	return func(yield func(cache.Blob, error) bool) {
 		for b := range 256 {
@@ -220,7 +207,7 @@ func (s *Store) listFolder(ctx context.Context, first byte, yield func(cache.Blo
 
 func listEntry(e fs.DirEntry, first byte, yield func(cache.Blob, error) bool) bool {
 	d, err := cache.ParseDigest(e.Name())
-	if err != nil || d[0] != first {
+	if err != nil || d[0] != first || !e.Type().IsRegular() {
 		return true
 	}
 	info, err := e.Info()
