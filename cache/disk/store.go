@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"larder/cache"
 )
@@ -144,6 +145,21 @@ func (s *Store) Stat(ctx context.Context, d cache.Digest) (cache.Blob, error) {
 		return cache.Blob{}, fmt.Errorf("stat blob %s: %w", d, asMissing(err))
 	}
 	return cache.Blob{Digest: d, Size: info.Size()}, nil
+}
+
+// Modified returns when the last byte of the blob was written, by the clock of
+// the file system. Equal bytes that are stored again do not change it: who
+// deletes by age must also hold off everyone about to rely on the blob.
+// Errors: cache.ErrNotExist.
+func (s *Store) Modified(ctx context.Context, d cache.Digest) (time.Time, error) {
+	if err := ctx.Err(); err != nil {
+		return time.Time{}, fmt.Errorf("age of blob %s: %w", d, err)
+	}
+	info, err := s.fs.Stat(s.layout.blob(d))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("age of blob %s: %w", d, asMissing(err))
+	}
+	return info.ModTime(), nil
 }
 
 // Delete unlinks the blob. The folder is not synced: a blob that comes back
