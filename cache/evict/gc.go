@@ -10,10 +10,6 @@ import (
 	"larder/cache/refs"
 )
 
-// orphanAge is how old a file without a record must be before it may go: longer
-// than any upload or fill takes to get its record.
-const orphanAge = 24 * time.Hour
-
 // Report is what a collection did, or with a dry run what it would do.
 type Report struct {
 	Blobs    int   `json:"blobs"` // files deleted
@@ -34,152 +30,213 @@ func (r *Report) fail(err error) {
 	}
 }
 
-// modified is implemented by stores that know when a blob was written.
-type modified interface {
-	Modified(ctx context.Context, d cache.Digest) (time.Time, error)
+func (r *Report) deleted(sizes []int64) {
+	for _, n := range sizes {
+		r.Blobs++
+		r.Bytes += n
+	}
+}
+
+// err returns the failures of a collection that nobody asked for.
+func (r *Report) err() error {
+	if r.Failures == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d files could not be deleted, the first: %s", r.Failures, r.Errors[0])
+}
+
+// breath is the pause after each batch of a collection, which nobody waits for:
+// readers come first.
+const breath = 20 * time.Millisecond
+
+func breathe(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(breath):
+		return nil
+	}
 }
 
 // GC ends what has expired, deletes what is due, and collects files that no
 // record knows. It works online; progress, if not nil, hears of files looked at.
+// Interrupted, it is simply run again: what it did needs no doing twice.
 func (e *Evictor) GC(ctx context.Context, dry bool, progress func(looked int)) (Report, error) {
-	report, err := e.sweep(ctx, dry)
-	if err != nil {
+	var report Report
+	if err := e.sweep(ctx, dry, &report); err != nil {
 		return report, err
 	}
-	store, ok := e.store.(modified)
-	if !ok {
-		return report, nil
+	if progress == nil {
+		progress = func(int) {}
 	}
 	looked := 0
-	for blob, err := range e.store.List(ctx) {
-		if ctx.Err() != nil {
-			return report, ctx.Err()
-		}
-		if err != nil {
-			report.fail(err)
-			continue
-		}
-		if looked++; progress != nil {
+	for first := range 256 {
+		err := e.orphans(ctx, byte(first), dry, &report, func(n int) {
+			looked += n
 			progress(looked)
-		}
-		if err := e.orphan(ctx, store, blob, dry, &report); err != nil {
-			report.fail(err)
+		})
+		if err != nil {
+			return report, err
 		}
 	}
 	return report, nil
 }
 
-// orphan deletes one file if nothing knows it and it is old.
-func (e *Evictor) orphan(ctx context.Context, store modified, blob cache.Blob, dry bool, report *Report) error {
-	err := e.index.View(ctx, func(r cache.Reader) error {
-		_, err := refs.Lookup(r, blob.Digest)
-		return err
-	})
-	if !errors.Is(err, cache.ErrNotExist) {
-		return err
-	}
-	at, err := store.Modified(ctx, blob.Digest)
-	if errors.Is(err, cache.ErrNotExist) || (err == nil && e.opt.Clock().Sub(at) < orphanAge) {
+// sweepDue is the sweep of the background. What fails is reported once and
+// tried again later, not every few seconds.
+func (e *Evictor) sweepDue(ctx context.Context) error {
+	now := e.opt.Clock()
+	e.mu.Lock()
+	wait := now.Before(e.retry) && e.retry.Sub(now) <= retryAfter // a clock set back must not stop it
+	e.mu.Unlock()
+	if wait {
 		return nil
 	}
-	if err != nil {
+	var report Report
+	if err := e.sweep(ctx, false, &report); err != nil {
 		return err
 	}
-	if !dry {
-		doomed := false
-		err := e.index.Update(ctx, func(w cache.Writer) error {
-			var err error
-			doomed, err = refs.Doom(w, blob.Digest, blob.Size, e.opt.Clock())
-			return err
-		})
-		if err != nil || !doomed {
-			return err
-		}
-		if _, err := e.remove(ctx, blob.Digest); err != nil {
-			return err
-		}
+	if report.Failures > 0 {
+		e.mu.Lock()
+		e.retry = now.Add(retryAfter)
+		e.mu.Unlock()
 	}
-	report.Orphans++
-	report.Blobs++
-	report.Bytes += blob.Size
-	return nil
+	return report.err()
 }
 
 // sweep works through what is due, in pages.
-func (e *Evictor) sweep(ctx context.Context, dry bool) (Report, error) {
-	var report Report
+func (e *Evictor) sweep(ctx context.Context, dry bool, report *Report) error {
 	var after []byte
 	now := e.opt.Clock()
 	for {
-		var page []refs.Due
-		err := e.index.View(ctx, func(r cache.Reader) error {
-			page = page[:0]
-			for d, err := range refs.DueBy(r, now, after) {
-				if err != nil {
-					return err
-				}
-				if page = append(page, d); len(page) == batch {
-					return nil
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return report, fmt.Errorf("what is due: %w", err)
+		page, err := e.due(ctx, now, after)
+		if err != nil || len(page) == 0 {
+			return err
 		}
-		if len(page) == 0 {
-			return report, nil
+		if after != nil {
+			if err := breathe(ctx); err != nil {
+				return err
+			}
 		}
 		after = page[len(page)-1].Key()
-		for _, due := range page {
-			if err := e.settle(ctx, due, now, dry, &report); err != nil {
-				if ctx.Err() != nil {
-					return report, ctx.Err()
-				}
-				report.fail(err)
-			}
+		if dry {
+			err = e.estimate(ctx, page, report)
+		} else {
+			err = e.settle(ctx, page, now, report)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
-func (e *Evictor) settle(ctx context.Context, due refs.Due, now time.Time, dry bool, report *Report) error {
-	if dry {
-		if due.Expiry() {
-			report.Expired++
-			return nil
-		}
-		return e.index.View(ctx, func(r cache.Reader) error {
-			in, err := refs.Unused(r, due.Digest)
-			if err == nil {
-				report.Blobs++
-				report.Bytes += in.Size
+func (e *Evictor) due(ctx context.Context, now time.Time, after []byte) ([]refs.Due, error) {
+	var page []refs.Due
+	err := e.index.View(ctx, func(r cache.Reader) error {
+		for d, err := range refs.DueBy(r, now, after) {
+			if err != nil {
+				return err
 			}
-			if errors.Is(err, cache.ErrNotExist) {
+			if page = append(page, d); len(page) == batch {
 				return nil
 			}
-			return err
-		})
-	}
-	gone := false
-	err := e.index.Update(ctx, func(w cache.Writer) error {
-		var err error
-		gone, err = refs.Settled(w, due, now)
-		return err
+		}
+		return nil
 	})
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("what is due: %w", err)
 	}
-	if due.Expiry() {
-		report.Expired++
-	}
-	if !gone {
+	return page, nil
+}
+
+// estimate counts what settle would do with a page.
+func (e *Evictor) estimate(ctx context.Context, page []refs.Due, report *Report) error {
+	return e.index.View(ctx, func(r cache.Reader) error {
+		for _, due := range page {
+			outcome, size, err := refs.Assess(r, due)
+			if err != nil {
+				report.fail(err)
+				continue
+			}
+			if outcome == refs.Expired {
+				report.Expired++
+				if size, err = lastUse(r, due.Digest); err != nil {
+					report.fail(err)
+				}
+			}
+			if size > 0 || outcome == refs.Unneeded {
+				report.deleted([]int64{size})
+			}
+		}
 		return nil
+	})
+}
+
+// lastUse returns a blob's size if it has no more than one edge, else 0.
+func lastUse(r cache.Reader, d cache.Digest) (int64, error) {
+	edges := 0
+	for _, err := range refs.Edges(r, d) {
+		if err != nil {
+			return 0, err
+		}
+		if edges++; edges > 1 {
+			return 0, nil
+		}
 	}
-	freed, err := e.remove(ctx, due.Digest)
-	if err != nil {
+	info, err := refs.Lookup(r, d)
+	if errors.Is(err, cache.ErrNotExist) {
+		return 0, nil
+	}
+	return info.Blob.Size, err
+}
+
+// settle deals with a page of due rows in one transaction, or in one each if
+// that fails, and deletes the files that are to go.
+func (e *Evictor) settle(ctx context.Context, page []refs.Due, now time.Time, report *Report) error {
+	outcomes, err := e.settleRows(ctx, page, now)
+	if err != nil && (ctx.Err() != nil || errors.Is(err, cache.ErrFull) || errors.Is(err, cache.ErrUnhealthy)) {
 		return err
 	}
-	report.Blobs++
-	report.Bytes += freed
-	return nil
+	if err != nil {
+		outcomes = make([]refs.Outcome, len(page)) // stale: nothing to do
+		for i := range page {
+			one, err := e.settleRows(ctx, page[i:i+1], now)
+			if err != nil {
+				report.fail(err)
+				continue
+			}
+			outcomes[i] = one[0]
+		}
+	}
+	var doomed []cache.Digest
+	for i, o := range outcomes {
+		switch o {
+		case refs.Expired:
+			report.Expired++
+		case refs.Unneeded:
+			doomed = append(doomed, page[i].Digest)
+		}
+	}
+	sizes, err := e.unlink(ctx, doomed, func(_ cache.Digest, err error) { report.fail(err) })
+	report.deleted(sizes)
+	return err
+}
+
+func (e *Evictor) settleRows(ctx context.Context, page []refs.Due, now time.Time) ([]refs.Outcome, error) {
+	var outcomes []refs.Outcome
+	err := e.index.Update(ctx, func(w cache.Writer) error {
+		outcomes = nil
+		for _, due := range page {
+			o, err := refs.Settle(w, due, now)
+			if err != nil {
+				return err
+			}
+			outcomes = append(outcomes, o)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("end what has expired: %w", err)
+	}
+	return outcomes, nil
 }

@@ -39,7 +39,7 @@ func encodeBlob(i Info) ([]byte, error) {
 	v := []byte{layout, byte(i.kinds)}
 	v = binary.BigEndian.AppendUint64(v, uint64(i.Blob.Size))
 	v = binary.BigEndian.AppendUint32(v, i.Blob.CRC32C)
-	v = binary.BigEndian.AppendUint64(v, uint64(i.Created.UnixNano()))
+	v = append(v, nanos(i.Created)...)
 	for _, s := range i.Blob.Sums {
 		if s.Algorithm == cache.SHA256 {
 			continue // that is the digest
@@ -66,10 +66,14 @@ func decodeBlob(d cache.Digest, v []byte) (Info, error) {
 	if len(v) < blobHead || v[0] != layout || kinds(v[1])&^allKinds != 0 || v[1] == 0 {
 		return Info{}, errLayout
 	}
+	created, err := fromNanos(v[14:blobHead])
+	if err != nil {
+		return Info{}, err
+	}
 	i := Info{
 		kinds:   kinds(v[1]),
 		Blob:    cache.Blob{Digest: d, Size: int64(binary.BigEndian.Uint64(v[2:])), CRC32C: binary.BigEndian.Uint32(v[10:])},
-		Created: time.Unix(0, int64(binary.BigEndian.Uint64(v[14:]))),
+		Created: created,
 	}
 	if i.Blob.Size < 0 {
 		return Info{}, errLayout
@@ -130,17 +134,21 @@ func parseBlob(row cache.Row) (Info, error) {
 	return i, nil
 }
 
-// merge adds to the recorded description what b knows beyond it.
+// merge adds to the recorded description what b knows beyond it. Two values of
+// one checksum cannot both belong to the digest.
 func (i *Info) merge(b cache.Blob) error {
 	if i.Blob.Size != b.Size {
 		return fmt.Errorf("%d bytes recorded, now %d: %w", i.Blob.Size, b.Size, cache.ErrCorrupt)
 	}
 	if i.Blob.CRC32C == 0 {
-		i.Blob.CRC32C = b.CRC32C
+		i.Blob.CRC32C = b.CRC32C // 0 says unknown
 	}
 	for _, s := range b.Sums {
-		if _, known := i.Blob.Sum(s.Algorithm); !known {
+		known, ok := i.Blob.Sum(s.Algorithm)
+		if !ok {
 			i.Blob.Sums = append(i.Blob.Sums, s)
+		} else if !known.Equal(s) {
+			return fmt.Errorf("%s recorded, now %s: %w", known, s, cache.ErrCorrupt)
 		}
 	}
 	return nil

@@ -24,11 +24,20 @@ func dueKey(due time.Time, d cache.Digest, tail []byte) []byte {
 	return key("gt", nanos(due), d[:], tail)
 }
 
+func encodeIntent(in Intent) []byte {
+	return binary.BigEndian.AppendUint64(append([]byte{layout}, nanos(in.Due)...), uint64(in.Size))
+}
+
 func decodeIntent(v []byte) (Intent, error) {
 	if len(v) != 1+8+8 || v[0] != layout {
 		return Intent{}, errLayout
 	}
-	return Intent{fromNanos(v[1:9]), int64(binary.BigEndian.Uint64(v[9:]))}, nil
+	due, err := fromNanos(v[1:9])
+	size := int64(binary.BigEndian.Uint64(v[9:]))
+	if err != nil || due.IsZero() || size < 0 {
+		return Intent{}, errLayout
+	}
+	return Intent{due, size}, nil
 }
 
 // Intended returns the intent to delete a blob's bytes. Errors: cache.ErrNotExist.
@@ -48,8 +57,7 @@ func putIntent(w cache.Writer, d cache.Digest, due time.Time, size int64) error 
 	if err := dropIntent(w, d); err != nil {
 		return err
 	}
-	v := binary.BigEndian.AppendUint64(append([]byte{layout}, nanos(due)...), uint64(size))
-	if err := w.Put(intentKey(d), v); err != nil {
+	if err := w.Put(intentKey(d), encodeIntent(Intent{due, size})); err != nil {
 		return err
 	}
 	return w.Put(dueKey(due, d, nil), []byte{layout})
@@ -69,14 +77,25 @@ func dropIntent(w cache.Writer, d cache.Digest) error {
 	return w.Delete(intentKey(d))
 }
 
-// Doom notes that bytes without a row may be deleted at due: what a crash left
-// between the Store and the Index. A blob with a row or an intent is left alone,
-// and false is reported.
-func Doom(w cache.Writer, d cache.Digest, size int64, due time.Time) (bool, error) {
+// Known reports whether bytes have a row or are to be deleted already; others
+// are what a crash left between the Store and the Index.
+func Known(r cache.Reader, d cache.Digest) (bool, error) {
 	for _, k := range [][]byte{blobKey(d), intentKey(d)} {
-		if _, err := w.Get(k); !errors.Is(err, cache.ErrNotExist) {
+		switch _, err := r.Get(k); {
+		case err == nil:
+			return true, nil
+		case !errors.Is(err, cache.ErrNotExist):
 			return false, err
 		}
+	}
+	return false, nil
+}
+
+// Doom notes that bytes that are not Known may be deleted at due. Others are
+// left alone, and false is reported.
+func Doom(w cache.Writer, d cache.Digest, size int64, due time.Time) (bool, error) {
+	if known, err := Known(w, d); err != nil || known {
+		return false, err
 	}
 	return true, putIntent(w, d, due, size)
 }
@@ -127,10 +146,11 @@ func parseDueKey(k []byte) (Due, error) {
 	if len(k) != short && len(k) != short+1+hashSize || !bytes.HasPrefix(k, []byte("gt")) {
 		return Due{}, errKey
 	}
-	d := Due{Digest: cache.Digest(k[10:short]), At: fromNanos(k[2:10])}
-	if d.At.IsZero() {
+	at, err := fromNanos(k[2:10])
+	if err != nil || at.IsZero() {
 		return Due{}, errKey
 	}
+	d := Due{Digest: cache.Digest(k[10:short]), At: at}
 	if len(k) > short {
 		d.edge = k[short:]
 	}
@@ -156,27 +176,54 @@ func DueBy(r cache.Reader, now time.Time, after []byte) iter.Seq2[Due, error] {
 	}
 }
 
-// Settled deals with a due row within the Index: it ends an edge whose time has
-// come (the bytes may then go at once, if that was the last) and drops a row
-// that disagrees with the edge or intent it stands for. It reports whether
-// bytes are to be deleted for it.
-func Settled(w cache.Writer, due Due, now time.Time) (sweep bool, err error) {
-	if !due.Expiry() {
-		in, err := Unused(w, due.Digest)
-		if err == nil && in.Due.Equal(due.At) {
-			return true, nil
+// Outcome says what a due row comes to.
+type Outcome int
+
+// The outcomes of a due row.
+const (
+	Stale    Outcome = iota // it disagrees with the edge or intent it stands for
+	Expired                 // an edge ends; its bytes are due next, if it was the last
+	Unneeded                // bytes are to be deleted
+)
+
+// Assess tells what a due row comes to, and with Unneeded the bytes' size.
+func Assess(r cache.Reader, due Due) (Outcome, int64, error) {
+	if due.Expiry() {
+		e, err := readEdge(r, due.Digest, due.edge)
+		switch {
+		case errors.Is(err, cache.ErrNotExist) || err == nil && !e.Expires.Equal(due.At):
+			return Stale, 0, nil
+		case err != nil:
+			return Stale, 0, err
 		}
-		if err != nil && !errors.Is(err, cache.ErrNotExist) {
-			return false, err
+		return Expired, 0, nil
+	}
+	in, err := Unused(r, due.Digest)
+	switch {
+	case errors.Is(err, cache.ErrNotExist) || err == nil && !in.Due.Equal(due.At):
+		return Stale, 0, nil
+	case err != nil:
+		return Stale, 0, err
+	}
+	return Unneeded, in.Size, nil
+}
+
+// Settle deals with a due row within the Index: it drops one that is stale and
+// ends an edge whose time has come, after which the bytes may go at once if
+// that was the last. With Unneeded it writes nothing: delete the bytes under
+// their lock (Unused), then call Swept.
+func Settle(w cache.Writer, due Due, now time.Time) (Outcome, error) {
+	outcome, _, err := Assess(w, due)
+	if err == nil {
+		switch outcome {
+		case Stale:
+			err = w.Delete(due.Key())
+		case Expired:
+			err = unlink(w, due.Digest, due.edge, now)
 		}
-		return false, w.Delete(due.Key())
 	}
-	e, err := readEdge(w, due.Digest, due.edge)
-	if err != nil && !errors.Is(err, cache.ErrNotExist) {
-		return false, err
+	if err != nil {
+		return Stale, fmt.Errorf("settle %s: %w", due.Digest, err)
 	}
-	if err != nil || !e.Expires.Equal(due.At) {
-		return false, w.Delete(due.Key())
-	}
-	return false, unlink(w, due.Digest, due.edge, now)
+	return outcome, nil
 }

@@ -91,12 +91,16 @@ func nanos(t time.Time) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(n))
 }
 
-func fromNanos(b []byte) time.Time {
-	n := int64(binary.BigEndian.Uint64(b))
-	if n == 0 {
-		return time.Time{}
+// fromNanos reads what nanos wrote.
+func fromNanos(b []byte) (time.Time, error) {
+	switch n := int64(binary.BigEndian.Uint64(b)); {
+	case n < 0:
+		return time.Time{}, errLayout
+	case n == 0:
+		return time.Time{}, nil
+	default:
+		return time.Unix(0, n), nil
 	}
-	return time.Unix(0, n)
 }
 
 func encodeEdge(e Edge) []byte {
@@ -110,7 +114,11 @@ func decodeEdge(kind Kind, value []byte) (Edge, error) {
 	if _, err := kind.bit(); err != nil {
 		return Edge{}, err
 	}
-	return Edge{Kind: kind, Record: value[9:], Expires: fromNanos(value[1:9])}, nil
+	expires, err := fromNanos(value[1:9])
+	if err != nil {
+		return Edge{}, err
+	}
+	return Edge{Kind: kind, Record: value[9:], Expires: expires}, nil
 }
 
 func parseEdgeKey(k []byte) (d cache.Digest, tail []byte, err error) {

@@ -104,25 +104,69 @@ func settle(w cache.Writer, old, left Info, due time.Time) error {
 	return putIntent(w, left.Blob.Digest, due, left.Blob.Size)
 }
 
-// Resettle makes a blob's row agree with its edges, should damage have set them
-// apart. Errors: cache.ErrNotExist if the blob has no row.
-func Resettle(w cache.Writer, d cache.Digest, due time.Time) error {
-	old, err := Lookup(w, d)
-	if err != nil {
-		return err
-	}
-	left := old
-	left.kinds = 0
+// Linked returns what the edges alone say of a blob: its kinds and nothing
+// else, for comparison with its row.
+func Linked(r cache.Reader, d cache.Digest) (Info, error) {
+	var i Info
 	for _, k := range []Kind{Hosted, Cached, Upload, Pin} {
-		has, err := anyEdge(w, d, k)
+		has, err := anyEdge(r, d, k)
 		if err != nil {
-			return err
+			return Info{}, err
 		}
 		if bit, err := k.bit(); err == nil && has {
-			left.kinds |= bit
+			i.kinds |= bit
 		}
 	}
-	return settle(w, old, left, due)
+	return i, nil
+}
+
+// Resettle makes a blob's rows agree with its edges, should damage have set
+// them apart, and reports whether it wrote anything. A blob that turns out to
+// have no edges may be deleted once due has passed. The bytes of the main queue
+// may be counted wrongly after it. Errors: cache.ErrNotExist if the blob has no
+// row.
+func Resettle(w cache.Writer, d cache.Digest, due time.Time) (bool, error) {
+	old, err := Lookup(w, d)
+	if err != nil {
+		return false, err
+	}
+	linked, err := Linked(w, d)
+	if err != nil {
+		return false, err
+	}
+	left := old
+	left.kinds = linked.kinds
+	changed := left.kinds != old.kinds
+	if changed {
+		if err := settle(w, old, left, due); err != nil {
+			return false, err
+		}
+	}
+	moved, err := reorder(w, left, due)
+	return changed || moved, err
+}
+
+// reorder gives an evictable blob a place in the eviction order if it has none,
+// and takes it from any other. It reports whether it wrote anything.
+func reorder(w cache.Writer, i Info, due time.Time) (bool, error) {
+	d := i.Blob.Digest
+	at, err := ReadAccess(w, d)
+	if errors.Is(err, cache.ErrNotExist) {
+		if !i.Evictable() {
+			return false, nil
+		}
+		return true, putAccess(w, d, Access{Probation, HourOf(due)})
+	}
+	if err != nil {
+		return false, err
+	}
+	if !i.Evictable() {
+		return true, deleteAccess(w, d, at)
+	}
+	if _, err := w.Get(orderKey(d, at)); !errors.Is(err, cache.ErrNotExist) {
+		return false, err
+	}
+	return true, putAccess(w, d, at)
 }
 
 // change replaces what is recorded of a blob (no kinds: nothing), with its

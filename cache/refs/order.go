@@ -41,6 +41,10 @@ func parseOrderKey(k []byte) (d cache.Digest, a Access, err error) {
 	return cache.Digest(k[6:]), Access{Queue(k[1]), binary.BigEndian.Uint32(k[2:])}, nil
 }
 
+func encodeAccess(a Access) []byte {
+	return binary.BigEndian.AppendUint32([]byte{layout, byte(a.Queue)}, a.Hour)
+}
+
 func decodeAccess(v []byte) (Access, error) {
 	if len(v) != 1+1+4 || v[0] != layout || Queue(v[1]) > Main {
 		return Access{}, errLayout
@@ -63,8 +67,7 @@ func ReadAccess(r cache.Reader, d cache.Digest) (Access, error) {
 }
 
 func putAccess(w cache.Writer, d cache.Digest, a Access) error {
-	v := binary.BigEndian.AppendUint32([]byte{layout, byte(a.Queue)}, a.Hour)
-	if err := w.Put(accessKey(d), v); err != nil {
+	if err := w.Put(accessKey(d), encodeAccess(a)); err != nil {
 		return err
 	}
 	return w.Put(orderKey(d, a), []byte{layout})
@@ -102,9 +105,13 @@ func Touch(w cache.Writer, d cache.Digest, now time.Time) (bool, error) {
 	return true, putAccess(w, d, is)
 }
 
-// promote moves a blob's bytes to the main queue in the counters.
+// promote moves a blob's bytes to the main queue in the counters. Without a row
+// of the blob, which only damage can bring about, there are none to move.
 func promote(w cache.Writer, d cache.Digest) error {
 	i, err := Lookup(w, d)
+	if errors.Is(err, cache.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -141,111 +148,4 @@ func Oldest(r cache.Reader, q Queue, after []byte) iter.Seq2[Candidate, error] {
 			}
 		}
 	}
-}
-
-// maxEvictEdges is how many edges of one blob an Evict takes, so that it fits a
-// transaction; a blob with more needs several.
-const maxEvictEdges = 1000
-
-// Evicted says what became of a candidate.
-type Evicted struct {
-	Gone  bool  // the blob's rows are gone and its bytes may be deleted
-	Bytes int64 // freed, by Cost
-	Size  int64 // of the blob
-	Rows  int   // written or deleted
-}
-
-// Evict takes a cached blob's records and rows away and notes that its bytes
-// may go at once. A stale candidate loses its row in the order; a blob with any
-// edge that is not Cached is never touched. A blob of more than a thousand
-// records loses as many per call and is gone with the last.
-func Evict(w cache.Writer, c Candidate, now time.Time) (Evicted, error) {
-	ev, err := evict(w, c, now)
-	if err != nil {
-		return Evicted{}, fmt.Errorf("evict %s: %w", c.Digest, err)
-	}
-	return ev, nil
-}
-
-func evict(w cache.Writer, c Candidate, now time.Time) (Evicted, error) {
-	at, err := ReadAccess(w, c.Digest)
-	if err != nil && !errors.Is(err, cache.ErrNotExist) {
-		return Evicted{}, err
-	}
-	if err != nil || at != c.Access {
-		return Evicted{Rows: 1}, w.Delete(orderKey(c.Digest, c.Access))
-	}
-	info, err := Lookup(w, c.Digest)
-	if errors.Is(err, cache.ErrNotExist) {
-		return Evicted{Rows: 2}, deleteAccess(w, c.Digest, at)
-	}
-	if err != nil {
-		return Evicted{}, err
-	}
-	kept, err := keptByEdge(w, c.Digest)
-	if err != nil {
-		return Evicted{}, err
-	}
-	if kept || !info.Evictable() {
-		// Cannot be unless rows were damaged: put them right, keep the blob.
-		return Evicted{Rows: 4}, Resettle(w, c.Digest, now)
-	}
-	return dropCached(w, info, now)
-}
-
-func keptByEdge(r cache.Reader, d cache.Digest) (bool, error) {
-	for _, k := range []Kind{Hosted, Upload, Pin} {
-		if has, err := anyEdge(r, d, k); err != nil || has {
-			return has, err
-		}
-	}
-	return false, nil
-}
-
-// dropCached deletes the records and edges of an evictable blob, then its rows.
-func dropCached(w cache.Writer, info Info, now time.Time) (Evicted, error) {
-	d := info.Blob.Digest
-	rows := 0
-	for e, err := range Edges(w, d) {
-		if err != nil {
-			return Evicted{}, err
-		}
-		if rows >= 2*maxEvictEdges {
-			return Evicted{Rows: rows}, nil
-		}
-		if err := w.Delete(e.Record); err != nil {
-			return Evicted{}, err
-		}
-		if _, err := deleteEdge(w, d, edgeTail(e)); err != nil {
-			return Evicted{}, err
-		}
-		rows += 2
-	}
-	left := info
-	left.kinds = 0
-	if err := settle(w, info, left, now); err != nil {
-		return Evicted{}, err
-	}
-	return Evicted{Gone: true, Bytes: Cost(info.Blob.Size), Size: info.Blob.Size, Rows: rows + 6}, nil
-}
-
-// DropCached does what Evict does, for a blob whose bytes were found damaged,
-// whatever its place in the order. It reports what is left to do by Gone, and
-// refuses a blob that is kept.
-func DropCached(w cache.Writer, d cache.Digest, now time.Time) (Evicted, error) {
-	info, err := Lookup(w, d)
-	if errors.Is(err, cache.ErrNotExist) {
-		return Evicted{Gone: true}, nil
-	}
-	if err != nil {
-		return Evicted{}, err
-	}
-	kept, err := keptByEdge(w, d)
-	if err != nil {
-		return Evicted{}, err
-	}
-	if kept || !info.Evictable() {
-		return Evicted{}, fmt.Errorf("drop %s: it is kept by a hosted, upload or pin edge", d)
-	}
-	return dropCached(w, info, now)
 }

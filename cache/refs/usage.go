@@ -59,3 +59,51 @@ func ReadUsage(r cache.Reader) (Usage, error) {
 
 // WriteUsage sets the counters; for checks that found them wrong.
 func WriteUsage(w cache.Writer, u Usage) error { return w.Put([]byte(usageKey), encodeUsage(u)) }
+
+// Plus returns the sum of two usages.
+func (u Usage) Plus(o Usage) Usage {
+	return Usage{
+		u.CachedBytes + o.CachedBytes, u.CachedBlobs + o.CachedBlobs,
+		u.KeptBytes + o.KeptBytes, u.KeptBlobs + o.KeptBlobs, u.MainBytes + o.MainBytes,
+	}
+}
+
+// Minus returns what u has beyond o.
+func (u Usage) Minus(o Usage) Usage {
+	return u.Plus(Usage{-o.CachedBytes, -o.CachedBlobs, -o.KeptBytes, -o.KeptBlobs, -o.MainBytes})
+}
+
+// CountUsage adds up all blob rows: what the counters should say in the same
+// transaction. It costs time in proportion to the blobs; for checks only.
+func CountUsage(r cache.Reader) (Usage, error) {
+	var u Usage
+	for info, err := range Blobs(r, nil) {
+		if err != nil {
+			return Usage{}, err
+		}
+		if err := count(r, &u, info); err != nil {
+			return Usage{}, err
+		}
+	}
+	return u, nil
+}
+
+// count adds one blob.
+func count(r cache.Reader, u *Usage, i Info) error {
+	cost := Cost(i.Blob.Size)
+	if !i.Evictable() {
+		u.KeptBytes += cost
+		u.KeptBlobs++
+		return nil
+	}
+	u.CachedBytes += cost
+	u.CachedBlobs++
+	at, err := ReadAccess(r, i.Blob.Digest)
+	if err != nil && !errors.Is(err, cache.ErrNotExist) {
+		return err
+	}
+	if err == nil && at.Queue == Main {
+		u.MainBytes += cost
+	}
+	return nil
+}
