@@ -205,13 +205,22 @@ func only(all []Source, id string) []Source {
 
 func (e *Engine) fromUpstream(ctx context.Context, q query, f formats.File) (*formats.Content, error) {
 	k := upstreamFileKey(q.source.ID, f.Name)
-	c, err := e.held(ctx, q, f, k)
-	if err == nil {
-		return c, nil
+	for {
+		c, err := e.held(ctx, q, f, k)
+		if err == nil {
+			return c, nil
+		}
+		if !errors.Is(err, cache.ErrNotExist) {
+			return nil, fmt.Errorf("file %s: %w", f.Name, err)
+		}
+		if c, err = e.fetched(ctx, q, f, k); !errors.Is(err, errLanded) {
+			return c, err
+		}
 	}
-	if !errors.Is(err, cache.ErrNotExist) {
-		return nil, fmt.Errorf("file %s: %w", f.Name, err)
-	}
+}
+
+// fetched returns a file that is not held. Errors: errLanded if it is by now.
+func (e *Engine) fetched(ctx context.Context, q query, f formats.File, k []byte) (*formats.Content, error) {
 	if until, ok := e.negative.Get(string(k)); ok && e.now().Before(until) {
 		return nil, formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the upstream %s", f.Name, q.source.ID))
 	}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -39,7 +40,8 @@ type retry struct {
 }
 
 // flight is the one running download of a file. Its map entry goes only after
-// the record is visible, so that a newcomer sees the flight or a hit.
+// the record is visible; a newcomer who looked for the record too early and for
+// the flight too late begins one that finds the record (errLanded).
 type flight struct {
 	engine *Engine
 	query
@@ -49,7 +51,8 @@ type flight struct {
 	readers atomic.Int64
 	idle    atomic.Int64 // unix nanoseconds since when no reader is there
 
-	ready chan struct{} // closed once the head is known or the flight failed
+	landed atomic.Bool   // stored and recorded: no longer to be joined
+	ready  chan struct{} // closed once the head is known or the flight failed
 
 	mu      sync.Mutex
 	partial cache.Partial
@@ -84,7 +87,7 @@ func (e *Engine) board(q query, f formats.File, k []byte) (*flight, formats.Resu
 	if e.closed {
 		return nil, "", errClosed
 	}
-	if fl, ok := e.flights[string(k)]; ok {
+	if fl, ok := e.flights[string(k)]; ok && !fl.landed.Load() {
 		e.opt.Observer.Shared(q.registry.spec.Format.Name())
 		return fl, formats.Join, nil
 	}
@@ -118,11 +121,40 @@ func unstorable(err error) bool {
 func (fl *flight) follow(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	fl.readers.Add(1)
 	r, err := fl.partial.Follow(ctx, off, n)
-	if err != nil {
-		fl.leave()
+	if err == nil {
+		return &follower{ReadCloser: r, leave: sync.OnceFunc(fl.leave)}, nil
+	}
+	fl.leave()
+	if !errors.Is(err, cache.ErrNotExist) || !fl.landed.Load() {
 		return nil, err
 	}
-	return &follower{ReadCloser: r, leave: sync.OnceFunc(fl.leave)}, nil
+	// It was stored, and evicted at once, before this reader opened it.
+	c, err := fl.engine.fromUpstream(ctx, fl.query, fl.file)
+	if err != nil {
+		return nil, err
+	}
+	return partOf(ctx, c, off, n)
+}
+
+// partOf reads n bytes from off (n < 0: to the end) of any content.
+func partOf(ctx context.Context, c *formats.Content, off, n int64) (io.ReadCloser, error) {
+	if c.Follow != nil {
+		return c.Follow(ctx, off, n)
+	}
+	var src io.ReadSeeker = c.File
+	if c.File == nil {
+		src = bytes.NewReader(c.Bytes)
+	}
+	if _, err := src.Seek(off, io.SeekStart); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	if n < 0 {
+		n = c.Size - off
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(src, n), c}, nil
 }
 
 func (fl *flight) leave() {
@@ -157,7 +189,9 @@ func (fl *flight) run() {
 		fl.remember(err)
 	}
 	fl.engine.mu.Lock()
-	delete(fl.engine.flights, string(fl.key))
+	if fl.engine.flights[string(fl.key)] == fl {
+		delete(fl.engine.flights, string(fl.key))
+	}
 	fl.engine.mu.Unlock()
 	if err != nil {
 		fl.fail(err)
@@ -217,8 +251,24 @@ func (e *Engine) pauseKey(k []byte) {
 	e.backoff.Add(string(k), retry{until: e.now().Add(pause), pause: pause})
 }
 
+// errLanded says that the file has been stored meanwhile.
+var errLanded = errors.New("the file is there by now")
+
+// stored reports whether the file is there already.
+func (fl *flight) stored(ctx context.Context) bool {
+	rec, err := fl.engine.record(ctx, fl.key, 0)
+	if err != nil {
+		return false
+	}
+	blob, err := fl.engine.opt.Store.Stat(ctx, rec.Digest)
+	return err == nil && blob.Size == rec.Size
+}
+
 func (fl *flight) fetch() error {
 	e := fl.engine
+	if fl.stored(e.life) {
+		return errLanded
+	}
 	if err := e.slots.Acquire(e.life, 1); err != nil {
 		return err
 	}
@@ -258,100 +308,4 @@ func (fl *flight) fetch() error {
 func (e *Engine) wanted(ctx context.Context, id, name string, loc formats.Location) ([]cache.Sum, error) {
 	pin, err := e.firstSeen(ctx, id, name)
 	return slices.Concat(loc.Want, pin), err
-}
-
-// algorithms names each checksum that must be computed.
-func algorithms(want []cache.Sum) []cache.Algorithm {
-	var a []cache.Algorithm
-	for _, w := range want {
-		a = append(a, w.Algorithm)
-	}
-	return a
-}
-
-func (fl *flight) fill(d *download, partial cache.Partial, want []cache.Sum) error {
-	size := int64(readSize)
-	if d.size >= 0 {
-		size = min(size, d.size+1) // the last byte is room to see the end
-	}
-	buf := make([]byte, size)
-	for {
-		n, err := d.read(buf)
-		if n > 0 {
-			if _, err := partial.Write(buf[:n]); err != nil {
-				return corrupt(err)
-			}
-		}
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if fl.abandoned(d) {
-			return fmt.Errorf("%s: every reader has left: %w", fl.file.Name, cache.ErrAborted)
-		}
-	}
-	blob, err := partial.Verify(want...)
-	if err != nil {
-		return corrupt(fmt.Errorf("%s from upstream %s: %w", fl.file.Name, fl.source.ID, err))
-	}
-	return fl.keep(partial, blob)
-}
-
-// corrupt says of the upstream what the store says of bytes.
-func corrupt(err error) error {
-	if errors.Is(err, cache.ErrCorrupt) {
-		return fmt.Errorf("%w: %w", upstream.ErrCorrupt, err)
-	}
-	return err
-}
-
-func (fl *flight) abandoned(d *download) bool {
-	if fl.readers.Load() > 0 || (d.size >= 0 && (d.size <= keepFetching || d.offset > d.size/2)) {
-		return false
-	}
-	return fl.engine.now().Sub(time.Unix(0, fl.idle.Load())) > lonely
-}
-
-// keep commits the bytes and their record, behind the readers' backs.
-func (fl *flight) keep(partial cache.Partial, blob cache.Blob) error {
-	e := fl.engine
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), linkTimeout)
-	defer cancel()
-	rec := &fileRecord{
-		Digest: blob.Digest, Size: blob.Size, MediaType: fl.file.MediaType,
-		Package: fl.file.Package, Version: fl.file.Version, Fetched: e.now().UTC(),
-	}
-	err := e.commitCached(ctx, partial, blob, fl.key, func(w cache.Writer) error {
-		if err := rec.put(w, fl.key); err != nil {
-			return err
-		}
-		return w.Put(seenKey(fl.source.ID, fl.file.Name), append([]byte{rowVersion}, blob.Digest[:]...))
-	})
-	if err == nil {
-		e.backoff.Remove(string(fl.key))
-	}
-	return err
-}
-
-// firstSeen returns the digest that a file had when it was first fetched: the
-// pin that a silent change upstream runs into.
-func (e *Engine) firstSeen(ctx context.Context, id, name string) ([]cache.Sum, error) {
-	var pin []cache.Sum
-	err := e.opt.Index.View(ctx, func(r cache.Reader) error {
-		value, err := r.Get(seenKey(id, name))
-		if err != nil {
-			return err
-		}
-		if len(value) != 1+len(cache.Digest{}) || value[0] != rowVersion {
-			return errRow
-		}
-		pin = []cache.Sum{{Algorithm: cache.SHA256, Value: value[1:]}}
-		return nil
-	})
-	if errors.Is(err, cache.ErrNotExist) {
-		return nil, nil
-	}
-	return pin, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"larder/cache"
-	"larder/cache/memory"
 	"larder/formats"
 	"larder/proxy/registry"
 	"larder/upstream"
@@ -168,209 +168,6 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// TestBadBodies: whatever an upstream does wrong, nobody takes it for the file,
-// nothing is kept, and a later request works.
-func TestBadBodies(t *testing.T) {
-	data := text(512 << 10)
-	tests := []struct {
-		name   string
-		answer upstreamtest.Answer
-		kind   error
-		pause  bool // the key is left alone for a while
-	}{
-		{"cut at once", upstreamtest.Answer{Cut: true, CutAfter: 1}, upstream.ErrUnavailable, false},
-		{"cut half-way", upstreamtest.Answer{Cut: true, CutAfter: 256 << 10}, upstream.ErrUnavailable, false},
-		{"cut before the last byte", upstreamtest.Answer{Cut: true, CutAfter: 512<<10 - 1}, upstream.ErrUnavailable, false},
-		{"chunked, cut", upstreamtest.Answer{Chunked: true, Cut: true, CutAfter: 300 << 10}, upstream.ErrUnavailable, false},
-		{"chunked, without its end", upstreamtest.Answer{Chunked: true, Cut: true, CutAfter: 512 << 10}, upstream.ErrUnavailable, false},
-		{"wrong digest", upstreamtest.Answer{Wrong: true}, upstream.ErrCorrupt, true},
-		{"chunked, wrong digest", upstreamtest.Answer{Wrong: true, Chunked: true}, upstream.ErrCorrupt, true},
-		{"silent", upstreamtest.Answer{Stall: true, StallAfter: 300 << 10}, upstream.ErrTimeout, false},
-		{"too slow in all", upstreamtest.Answer{Drip: 1, DripEvery: 5 * time.Millisecond}, upstream.ErrTimeout, false},
-		{"an encoding not asked for", upstreamtest.Answer{Header: http.Header{"Content-Encoding": {"gzip"}}}, upstream.ErrUnavailable, false},
-		{"a server's fault", upstreamtest.Answer{Status: 500}, upstream.ErrUnavailable, false},
-		{"no reply", upstreamtest.Answer{NoReply: true}, upstream.ErrUnavailable, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t, func(_ *bench, o *registry.Options) {
-				o.Pace = registry.Pace{Stall: 40 * time.Millisecond, Base: 200 * time.Millisecond}
-			})
-			data, answer := data, tt.answer
-			if answer.Drip > 0 {
-				data = data[:1000] // a second for every 64 KiB is allowed
-			}
-			answer.Body = data
-			b.far.Serve("/f", answer)
-			clients(t, 8, func() { b.refuse(file("f", sumOf(data)), tt.kind) })
-			if n := b.blobs(); n != 0 || len(b.rows("f")) != 0 || len(b.rows("s")) != 0 {
-				t.Errorf("%d blobs, rows %q %q", n, b.rows("f"), b.rows("s"))
-			}
-			b.far.Serve("/f", upstreamtest.Answer{Body: data})
-			b.far.Forget()
-			if tt.pause {
-				b.refuse(file("f", sumOf(data)), upstream.ErrCorrupt)
-				if n := b.far.Requests("/f"); n != 0 || b.seen.integrity.Load() == 0 {
-					t.Errorf("asked %d times within the pause, %d alarms", n, b.seen.integrity.Load())
-				}
-			}
-			b.clock.advance(2 * time.Minute) // pauses and breakers are over
-			b.want(file("f", sumOf(data)), data, formats.Miss)
-			b.stored(file("f"))
-		})
-	}
-}
-
-// clients runs fn in n goroutines at once.
-func clients(_ *testing.T, n int, fn func()) {
-	var wg sync.WaitGroup
-	for range n {
-		wg.Go(fn)
-	}
-	wg.Wait()
-}
-
-// TestPauseGrows: bytes that stay wrong are asked for less and less often.
-func TestPauseGrows(t *testing.T) {
-	b := newBench(t)
-	data := text(10)
-	b.far.Serve("/f", upstreamtest.Answer{Body: data, Wrong: true})
-	for _, pause := range []time.Duration{5, 10, 20, 40, 60, 60} {
-		b.refuse(file("f", sumOf(data)), upstream.ErrCorrupt)
-		asked := b.far.Requests("/f")
-		b.clock.advance(pause*time.Second - 1)
-		b.refuse(file("f", sumOf(data)), upstream.ErrCorrupt)
-		if n := b.far.Requests("/f"); n != asked {
-			t.Fatalf("asked again before %d s were over", pause)
-		}
-		b.clock.advance(1)
-	}
-	b.far.Serve("/f", upstreamtest.Answer{Body: data})
-	b.want(file("f", sumOf(data)), data, formats.Miss)
-}
-
-// TestResume: a broken body goes on where it broke, if it is still the same.
-func TestResume(t *testing.T) {
-	data, other := text(512<<10), text(512<<10+1)
-	cut := upstreamtest.Answer{Body: data, ETag: `"one"`, Cut: true, CutAfter: 200 << 10, Header: http.Header{"Accept-Ranges": {"bytes"}}}
-	whole := upstreamtest.Answer{Body: data, ETag: `"one"`, Header: http.Header{"Accept-Ranges": {"bytes"}}}
-	weak, changed, deaf, silent, short := cut, whole, whole, cut, cut
-	short.CutAfter = 100 << 10
-	weak.ETag = `W/"one"`
-	changed.Body, changed.ETag = other, `"two"`
-	deaf.NoRanges = true
-	silent.Cut, silent.Stall, silent.StallAfter = false, true, 200<<10
-	tests := []struct {
-		name     string
-		answers  []upstreamtest.Answer
-		whole    bool
-		requests int
-	}{
-		{"once", []upstreamtest.Answer{cut, whole}, true, 2},
-		{"after silence", []upstreamtest.Answer{silent, whole}, true, 2},
-		{"twice", []upstreamtest.Answer{cut, cut, whole}, true, 3},
-		{"too often", []upstreamtest.Answer{short, short, short, short, whole}, false, 4},
-		{"without a strong tag", []upstreamtest.Answer{weak, whole}, false, 1},
-		{"another file by now", []upstreamtest.Answer{cut, changed}, false, 2},
-		{"ranges are ignored", []upstreamtest.Answer{cut, deaf}, false, 2},
-		{"gone by now", []upstreamtest.Answer{cut, {Status: 404}}, false, 2},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t, func(_ *bench, o *registry.Options) { o.Pace.Stall = 40 * time.Millisecond })
-			b.far.Serve("/f", tt.answers...)
-			got, _, err := b.get(file("f", sumOf(data)))
-			if whole := err == nil && bytes.Equal(got, data); whole != tt.whole {
-				t.Errorf("%d bytes, %v; want them whole: %v", len(got), err, tt.whole)
-			}
-			if err != nil && !errors.Is(err, upstream.ErrUnavailable) {
-				t.Errorf("error %v", err)
-			}
-			log := b.far.Log()
-			if len(log) != tt.requests {
-				t.Errorf("%d requests, want %d", len(log), tt.requests)
-			}
-			for _, e := range log[1:] {
-				if e.Header.Get("If-Range") != `"one"` || e.Header.Get("Range") == "" {
-					t.Errorf("a rest was asked for with %v", e.Header)
-				}
-			}
-		})
-	}
-}
-
-// TestFull: what cannot be stored passes through, verified all the same.
-func TestFull(t *testing.T) {
-	data := text(300 << 10)
-	fullRoom := func(b *bench, _ *registry.Options) { b.room.full.Store(true) }
-	smallStore := func(b *bench, _ *registry.Options) { b.store = memory.NewStoreOf(1000) }
-	for name, set := range map[string]setting{"budget": fullRoom, "store": smallStore} {
-		t.Run(name, func(t *testing.T) {
-			b := newBench(t, set)
-			b.far.Serve("/f", upstreamtest.Answer{Body: data})
-			clients(t, 4, func() { b.want(file("f", sumOf(data)), data, formats.Pass) })
-			if b.blobs() != 0 || len(b.rows("f")) != 0 {
-				t.Error("something was stored")
-			}
-			b.far.Serve("/f", upstreamtest.Answer{Body: data, Wrong: true})
-			b.refuse(file("f", sumOf(data)), upstream.ErrCorrupt)
-			b.refuse(file("f", sumOf(data)), upstream.ErrCorrupt) // and is left alone now
-			if b.seen.integrity.Load() != 1 {
-				t.Errorf("%d alarms", b.seen.integrity.Load())
-			}
-		})
-	}
-}
-
-// TestPassMark: for a minute nobody tries to store a file that had no room.
-func TestPassMark(t *testing.T) {
-	b := newBench(t)
-	data := text(300 << 10)
-	b.far.Serve("/f", upstreamtest.Answer{Body: data})
-	b.room.full.Store(true)
-	b.want(file("f", sumOf(data)), data, formats.Pass)
-	b.room.full.Store(false)
-	b.clock.advance(time.Minute - 1)
-	b.want(file("f", sumOf(data)), data, formats.Pass)
-	b.clock.advance(1)
-	b.want(file("f", sumOf(data)), data, formats.Miss)
-	b.stored(file("f"))
-}
-
-// TestPassCutBody: a body passed through that breaks does not look whole either.
-func TestPassCutBody(t *testing.T) {
-	b := newBench(t, func(_ *bench, o *registry.Options) { o.Pace.Stall = 40 * time.Millisecond })
-	data := text(300 << 10)
-	b.room.full.Store(true)
-	for _, answer := range []upstreamtest.Answer{
-		{Body: data, Cut: true, CutAfter: 299 << 10}, {Body: data, Chunked: true, Cut: true, CutAfter: 300 << 10}, {Body: data, Stall: true, StallAfter: 100 << 10},
-	} {
-		b.far.Serve("/f", answer)
-		got, _, err := b.get(file("f"))
-		if err == nil || len(got) > len(data)-cache.HoldBack {
-			t.Errorf("%d bytes, %v", len(got), err)
-		}
-	}
-}
-
-// TestFullWhileFilling: a body of unknown length that outgrows the store is cut,
-// and passes through the next time.
-func TestFullWhileFilling(t *testing.T) {
-	b := newBench(t, func(b *bench, _ *registry.Options) { b.store = memory.NewStoreOf(300 << 10) })
-	data := text(1 << 20)
-	b.far.Serve("/f", upstreamtest.Answer{Body: data, Chunked: true})
-	if got, how, err := b.get(file("f", sumOf(data))); err == nil && how != formats.Pass {
-		t.Errorf("%d bytes, %s", len(got), how)
-	}
-	eventually(t, "the file passes through", func() bool {
-		got, how, err := b.get(file("f", sumOf(data)))
-		return err == nil && how == formats.Pass && bytes.Equal(got, data)
-	})
-	if b.blobs() != 0 {
-		t.Error("something was stored")
-	}
-}
-
 func TestRangeOnMiss(t *testing.T) {
 	b := newBench(t)
 	data := text(1 << 20)
@@ -501,5 +298,25 @@ func TestCloseEndsFlights(t *testing.T) {
 	}
 	if _, _, err := doc(b.reader, b.format.document("p")); err == nil {
 		t.Error("a document was fetched after Close")
+	}
+}
+
+// TestNeverTwice: clients that come while a file is being stored see the flight
+// or a hit, never neither.
+func TestNeverTwice(t *testing.T) {
+	b := newBench(t)
+	for i := range 100 {
+		name, data := fmt.Sprint(i), text(10)
+		b.far.Serve("/"+name, upstreamtest.Answer{Body: data})
+		clients(t, 8, func() {
+			for range 4 {
+				if got, _, err := b.get(file(name, sumOf(data))); err != nil || !bytes.Equal(got, data) {
+					t.Errorf("%s: %d bytes, %v", name, len(got), err)
+				}
+			}
+		})
+		if n := b.far.Requests("/" + name); n != 1 {
+			t.Errorf("%s: %d upstream requests", name, n)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"reflect"
@@ -179,3 +180,44 @@ func TestAbandoned(t *testing.T) {
 		}
 	}
 }
+
+func TestPartOf(t *testing.T) {
+	text := []byte("0123456789")
+	closed := false
+	for _, c := range []*formats.Content{
+		{Size: 10, Bytes: text},
+		{Size: 10, File: noteClose{bytes.NewReader(text), &closed}},
+		{Size: 10, Follow: func(_ context.Context, off, n int64) (io.ReadCloser, error) {
+			return io.NopCloser(io.NewSectionReader(bytes.NewReader(text), off, n)), nil
+		}},
+	} {
+		for _, span := range [][2]int64{{0, 10}, {3, 4}, {9, 1}} {
+			r, err := partOf(context.Background(), c, span[0], span[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(r)
+			if err != nil || string(got) != string(text[span[0]:span[0]+span[1]]) {
+				t.Errorf("%v: %q, %v", span, got, err)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if !closed {
+		t.Error("the file stays open")
+	}
+	if r, err := partOf(context.Background(), &formats.Content{Size: 10, Bytes: text}, 4, -1); err != nil {
+		t.Error(err)
+	} else if got, err := io.ReadAll(r); err != nil || string(got) != "456789" {
+		t.Errorf("to the end: %q, %v", got, err)
+	}
+}
+
+type noteClose struct {
+	*bytes.Reader
+	closed *bool
+}
+
+func (n noteClose) Close() error { *n.closed = true; return nil }

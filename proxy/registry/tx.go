@@ -194,6 +194,34 @@ func (t *tx) Retract(version string) error {
 	return t.journal("deleted", version)
 }
 
+// Restore brings a retracted version back, while its bytes are kept. Errors:
+// formats.ErrNoVersion, formats.ErrConflict once the window is over or a file's
+// name is in use. A version that was not retracted is no error.
+func (t *tx) Restore(version string) error {
+	seq, rel, err := t.find(version)
+	if err != nil || rel.Retracted.IsZero() {
+		return err
+	}
+	if t.now.Sub(rel.Retracted) >= restoreWindow {
+		return formats.Refuse(formats.ErrConflict, fmt.Sprintf("%s %s was deleted on %s; deleted versions are kept for 30 days",
+			t.name, version, rel.Retracted.Format(time.DateOnly)))
+	}
+	for _, f := range rel.Files {
+		if err := t.addFile(version, f); err != nil {
+			return err
+		}
+		held := refs.Edge{Kind: refs.Pin, Record: hostedFileKey(t.format, f.Name)}
+		if err := refs.Unlink(t.w, f.Blob.Digest, held, t.now); err != nil {
+			return err
+		}
+	}
+	rel.Retracted, t.moved = time.Time{}, true
+	if err := t.rewrite(seq, rel); err != nil {
+		return err
+	}
+	return t.journal("restored", version)
+}
+
 func (t *tx) Save(p *formats.Package) error {
 	h := t.head
 	h.Tags, h.Meta, h.Visibility, h.Deleted = p.Tags, p.Meta, p.Visibility, p.Deleted

@@ -1,0 +1,110 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"larder/cache"
+	"larder/upstream"
+)
+
+// algorithms names each checksum that must be computed.
+func algorithms(want []cache.Sum) []cache.Algorithm {
+	var a []cache.Algorithm
+	for _, w := range want {
+		a = append(a, w.Algorithm)
+	}
+	return a
+}
+
+func (fl *flight) fill(d *download, partial cache.Partial, want []cache.Sum) error {
+	size := int64(readSize)
+	if d.size >= 0 {
+		size = min(size, d.size+1) // the last byte is room to see the end
+	}
+	buf := make([]byte, size)
+	for {
+		n, err := d.read(buf)
+		if n > 0 {
+			if _, err := partial.Write(buf[:n]); err != nil {
+				return corrupt(err)
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if fl.abandoned(d) {
+			return fmt.Errorf("%s: every reader has left: %w", fl.file.Name, cache.ErrAborted)
+		}
+	}
+	blob, err := partial.Verify(want...)
+	if err != nil {
+		return corrupt(fmt.Errorf("%s from upstream %s: %w", fl.file.Name, fl.source.ID, err))
+	}
+	return fl.keep(partial, blob)
+}
+
+// corrupt says of the upstream what the store says of bytes.
+func corrupt(err error) error {
+	if errors.Is(err, cache.ErrCorrupt) {
+		return fmt.Errorf("%w: %w", upstream.ErrCorrupt, err)
+	}
+	return err
+}
+
+func (fl *flight) abandoned(d *download) bool {
+	if fl.readers.Load() > 0 || (d.size >= 0 && (d.size <= keepFetching || d.offset > d.size/2)) {
+		return false
+	}
+	return fl.engine.now().Sub(time.Unix(0, fl.idle.Load())) > lonely
+}
+
+// keep commits the bytes and their record, behind the readers' backs.
+func (fl *flight) keep(partial cache.Partial, blob cache.Blob) error {
+	e := fl.engine
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), linkTimeout)
+	defer cancel()
+	rec := &fileRecord{
+		Digest: blob.Digest, Size: blob.Size, MediaType: fl.file.MediaType,
+		Package: fl.file.Package, Version: fl.file.Version, Fetched: e.now().UTC(),
+	}
+	err := e.commitCached(ctx, partial, blob, fl.key, func(w cache.Writer) error {
+		if err := rec.put(w, fl.key); err != nil {
+			return err
+		}
+		return w.Put(seenKey(fl.source.ID, fl.file.Name), append([]byte{rowVersion}, blob.Digest[:]...))
+	})
+	if err != nil {
+		return err
+	}
+	fl.landed.Store(true)
+	e.backoff.Remove(string(fl.key))
+	return nil
+}
+
+// firstSeen returns the digest that a file had when it was first fetched: the
+// pin that a silent change upstream runs into.
+func (e *Engine) firstSeen(ctx context.Context, id, name string) ([]cache.Sum, error) {
+	var pin []cache.Sum
+	err := e.opt.Index.View(ctx, func(r cache.Reader) error {
+		value, err := r.Get(seenKey(id, name))
+		if err != nil {
+			return err
+		}
+		if len(value) != 1+len(cache.Digest{}) || value[0] != rowVersion {
+			return errRow
+		}
+		pin = []cache.Sum{{Algorithm: cache.SHA256, Value: value[1:]}}
+		return nil
+	})
+	if errors.Is(err, cache.ErrNotExist) {
+		return nil, nil
+	}
+	return pin, err
+}
