@@ -13,6 +13,7 @@ import (
 	"larder/cache/evict"
 	"larder/cache/refs"
 	"larder/cache/scrub"
+	"larder/cmd/larder/config"
 	"larder/proxy/admin"
 )
 
@@ -90,6 +91,9 @@ func (u *upstreams) states(context.Context) []admin.Upstream {
 		default:
 			s.Note = noUpstream(c.Format)
 		}
+		if !searching && string(c.URL) == config.Auto {
+			s.Source = u.found[c.Format].Source
+		}
 		list = append(list, s)
 	}
 	return list
@@ -109,3 +113,28 @@ func verifyFolder(ctx context.Context, data string, repair bool, progress func(d
 	found, err := maintenance{n}.Verify(ctx, repair, progress)
 	return found, errors.Join(err, n.close())
 }
+
+// usage is what the store holds, for metrics.
+func (n *node) usage(ctx context.Context) (admin.Usage, error) {
+	var u refs.Usage
+	err := n.index.View(ctx, func(r cache.Reader) error {
+		var err error
+		u, err = refs.ReadUsage(r)
+		return err
+	})
+	return admin.Usage{
+		CachedBytes: u.CachedBytes, CachedBlobs: u.CachedBlobs,
+		HostedBytes: u.KeptBytes, HostedBlobs: u.KeptBlobs, Limit: n.budget(),
+	}, err
+}
+
+// observer tells log and metrics what only the engine sees.
+type observer struct{ n *node }
+
+func (o observer) Integrity(format, pkg, stage string, err error) {
+	o.n.metrics.Integrity(format, pkg, stage, err)
+	o.n.log.Error().Str("event", "integrity.violation").Str("format", format).Str("package", pkg).Str("stage", stage).
+		Err(err).Msg("bytes were not those announced; they were not served")
+}
+
+func (o observer) Shared(format string) { o.n.metrics.Shared(format) }

@@ -88,6 +88,9 @@ func (n *node) openCache(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.checkVolume(); err != nil {
+		return err
+	}
 	n.index, err = badger.Open(filepath.Join(n.cfg.Data, "index"), badger.Options{
 		Critical: n.store.Room().Critical,
 		Log: func(level, message string) {
@@ -104,6 +107,7 @@ func (n *node) openCache(context.Context) error {
 		Pressure: func() bool { return n.store.Room().State() >= disk.Tight },
 		OnEvict:  n.metrics.Evicted,
 	})
+	n.metrics.Store(n.usage)
 	return err
 }
 
@@ -116,6 +120,18 @@ func (n *node) budget() int64 {
 		return want
 	}
 	return min(want, space.Total/5*4)
+}
+
+// checkVolume refuses a budget that the volume cannot hold.
+func (n *node) checkVolume() error {
+	space, err := disk.OS{}.Statfs(n.cfg.Data)
+	if err != nil {
+		return fmt.Errorf("size of the data volume: %w", err)
+	}
+	if err := n.cfg.CheckVolume(space.Total); err != nil {
+		return usageError{err}
+	}
+	return nil
 }
 
 func claims(list []config.Claim) []policy.Claim {
@@ -157,7 +173,7 @@ func (n *node) openRegistries(context.Context) error {
 	}
 	c := n.cfg.Cache
 	n.engine, err = registry.New(registry.Options{
-		Store: n.store, Index: n.index, Locks: n.locks, Room: n.evict, Access: n.directory, Observer: n.metrics,
+		Store: n.store, Index: n.index, Locks: n.locks, Room: n.evict, Access: n.directory, Observer: observer{n},
 		Lifetimes: registry.Lifetimes{
 			Fresh: time.Duration(c.Fresh), StaleWhileRevalidate: time.Duration(c.StaleWhileRevalidate),
 			StaleIfError: time.Duration(c.StaleIfError), Negative: time.Duration(c.Negative),

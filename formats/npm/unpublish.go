@@ -45,6 +45,19 @@ func (s *serving) unpublish(pub *Publication) error {
 	return s.json(http.StatusCreated, changed)
 }
 
+// Settle puts tags and the summary for searches right after versions went away
+// or came back by other ways than this protocol.
+func (*Format) Settle(tx formats.Tx, p *formats.Package) error {
+	a, err := readAbout(p)
+	if err != nil {
+		return err
+	}
+	if err := settleTags(tx, p, &a); err != nil {
+		return err
+	}
+	return a.store(p)
+}
+
 // settleTags drops the tags of versions that are not there, and gives latest
 // to the highest version if it lost its own.
 func settleTags(tx formats.Tx, p *formats.Package, a *about) error {
