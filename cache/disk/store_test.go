@@ -11,11 +11,17 @@ import (
 	"larder/cache/disk/faultfs"
 )
 
+// openSmall opens a Store with hardly a floor, so that no test takes room for a
+// ballast from the machine.
+func openSmall(root string, fsys disk.FS) (*disk.Store, error) {
+	return disk.Open(root, disk.Options{FS: fsys, Room: disk.RoomOptions{Floor: 64 << 10}})
+}
+
 // open opens a Store and closes it at the end of the test, when nothing may be
 // left in its tmp.
 func open(t *testing.T, root string, fsys disk.FS) *disk.Store {
 	t.Helper()
-	s, err := disk.Open(root, disk.Options{FS: fsys, Room: disk.RoomOptions{Floor: 1}})
+	s, err := openSmall(root, fsys)
 	if err != nil {
 		t.Fatal(err)
 	}
