@@ -205,6 +205,7 @@ func followRange(t *testing.T, s cache.Store) {
 	parts := []part{
 		{0, 0}, {0, 1}, {0, -1}, {0, size}, {0, size + 1}, {5, 10}, {cache.HoldBack - 3, 7}, {2 * cache.HoldBack, -1},
 		{size - 1, 1}, {size - 1, 100}, {size - 1, -1}, {size, 1}, {size, -1}, {size + 100, -1}, {7, math.MaxInt64},
+		{math.MaxInt64, 1}, {math.MaxInt64 - 1, -1}, {math.MaxInt64, math.MaxInt64},
 	}
 	if f, err := p.Follow(t.Context(), -1, 1); err == nil {
 		f.Close()
