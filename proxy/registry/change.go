@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"larder/cache"
@@ -48,6 +49,11 @@ func (b *bound) changeable(ctx context.Context, c formats.Change, o *owned) erro
 		return b.missing(c.Package)
 	case o.hosted != nil:
 		return nil
+	case c.Create && o.claim != "" && b.narrowed() && ownerOf(o.repository) != ownerOf(b.repository):
+		// Otherwise whoever may write to any repository could take a claimed name
+		// before its owner uses it, and everybody would install that.
+		return formats.Refuse(policy.ErrDenied, fmt.Sprintf(
+			"%s cannot be published to %s: the name is claimed for another owner", c.Package, b.repository))
 	case c.Create:
 		return b.origin(ctx, c.Package, o)
 	case o.upstream != "" && !o.ours():
@@ -55,6 +61,11 @@ func (b *bound) changeable(ctx context.Context, c formats.Change, o *owned) erro
 			"%s comes from the upstream %s; copies of upstream packages cannot be changed here", c.Package, o.upstream))
 	}
 	return b.missing(c.Package)
+}
+
+func ownerOf(repository string) string {
+	owner, _, _ := strings.Cut(repository, "/")
+	return owner
 }
 
 func (b *bound) commit(ctx context.Context, c formats.Change, home string, fn func(formats.Tx) error) error {

@@ -196,6 +196,21 @@ func TestRepositoryURL(t *testing.T) {
 	b.shows(b.reader, "of-alice", "1")
 }
 
+// TestClaimedNameAtAnotherURL: the URL of a repository does not get round the
+// claim of another owner, but chooses among the repositories of the same.
+func TestClaimedNameAtAnotherURL(t *testing.T) {
+	b := newBench(t)
+	b.access.claim("claimed", "acme/packages")
+	for _, name := range []string{"claimed", "@acme/p"} {
+		if err := publish(b.as("bob", "other/packages"), name, "1", nil); !errors.Is(err, policy.ErrDenied) {
+			t.Errorf("bob publishes %s at his URL: %v", name, err)
+		}
+		if err := publish(b.as("sam", "acme/secret"), name, "1", []byte(name)); err != nil {
+			t.Errorf("the owner's other repository refuses %s: %v", name, err)
+		}
+	}
+}
+
 // TestRaceForAName: of two first publishes by different URLs one wins, and the
 // other does not end in a repository that its publisher may not write.
 func TestRaceForAName(t *testing.T) {
