@@ -176,6 +176,9 @@ func (e *Evictor) keep(ctx context.Context) error {
 			return over
 		})
 	}
+	if errors.Is(err, errNothingLeft) {
+		err = nil // kept blobs fill the volume, or fills under way the budget: nothing to be done here
+	}
 	return errors.Join(err, e.sweepDue(ctx), e.takePassed())
 }
 

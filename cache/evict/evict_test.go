@@ -16,19 +16,46 @@ import (
 type bench struct {
 	t     *testing.T
 	index cache.Index
-	store *memory.Store
+	store cache.Store
 	evict *Evictor
 	now   time.Time
 }
 
 func newBench(t *testing.T, budget int64) *bench {
-	b := &bench{t: t, index: memory.NewIndex(), store: memory.NewStore(), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	return newBenchOn(t, budget, memory.NewIndex(), memory.NewStore())
+}
+
+func newBenchOn(t *testing.T, budget int64, index cache.Index, store cache.Store) *bench {
+	t.Helper()
+	b := &bench{t: t, index: index, store: store, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	var err error
 	b.evict, err = New(b.index, b.store, Options{Budget: budget, Clock: func() time.Time { return b.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// keep runs one round of the background and returns what it would report.
+func (b *bench) keep() error { return b.evict.keep(context.Background()) }
+
+func (b *bench) usage() refs.Usage {
+	b.t.Helper()
+	u, err := b.evict.usage(context.Background())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return u
+}
+
+// gc collects and fails the test on any failure.
+func (b *bench) gc(dry bool) Report {
+	b.t.Helper()
+	r, err := b.evict.GC(context.Background(), dry, nil)
+	if err != nil || r.Failures != 0 {
+		b.t.Fatalf("%+v, %v", r, err)
+	}
+	return r
 }
 
 // add stores a blob of 3 KiB, which costs 5 KiB, under one edge.
@@ -120,9 +147,8 @@ func TestKeptBlobsAreNeverEvicted(t *testing.T) {
 		if !b.there(kept) || !b.record("ours") {
 			t.Errorf("a blob with an edge of kind %c was evicted", kind)
 		}
-		u, err := b.evict.usage(context.Background())
-		if err != nil || u.CachedBytes != 0 {
-			t.Errorf("%d cached bytes left over a budget of nothing (%v)", u.CachedBytes, err)
+		if u := b.usage(); u.CachedBytes != 0 {
+			t.Errorf("%d cached bytes left over a budget of nothing", u.CachedBytes)
 		}
 	}
 }
@@ -147,80 +173,5 @@ func TestPressureEvictsBelowTheBudget(t *testing.T) {
 	after, _ := b.evict.usage(context.Background())
 	if after.CachedBytes >= before.CachedBytes {
 		t.Errorf("%d bytes cached, %d before: nothing went", after.CachedBytes, before.CachedBytes)
-	}
-}
-
-// The process dies between the transaction and the unlink.
-func TestCrashBeforeTheUnlink(t *testing.T) {
-	b := newBench(t, 1<<20)
-	blob := b.add("a", refs.Cached)
-	err := b.index.Update(context.Background(), func(w cache.Writer) error {
-		for c, err := range refs.Oldest(w, refs.Probation, nil) {
-			if err != nil {
-				return err
-			}
-			_, err = refs.Evict(w, c, b.now)
-			return err
-		}
-		return nil
-	})
-	if err != nil || !b.there(blob) {
-		t.Fatalf("the file must still be there (%v)", err)
-	}
-	report, err := b.evict.GC(context.Background(), true, nil)
-	if err != nil || report.Blobs != 1 || !b.there(blob) {
-		t.Fatalf("dry run: %+v, %v", report, err)
-	}
-	report, err = b.evict.GC(context.Background(), false, nil)
-	if err != nil || report.Blobs != 1 || b.there(blob) {
-		t.Fatalf("after the restart: %+v, %v", report, err)
-	}
-}
-
-func TestLeasesEnd(t *testing.T) {
-	b := newBench(t, 1<<20)
-	blob := b.add("a", refs.Upload)
-	err := b.index.Update(context.Background(), func(w cache.Writer) error {
-		return refs.Link(w, blob, refs.Edge{Kind: refs.Upload, Record: []byte("fa"), Expires: b.now.Add(time.Hour)}, b.now)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.evict.GC(context.Background(), false, nil); err != nil || !b.there(blob) {
-		t.Fatalf("gone before its lease ended (%v)", err)
-	}
-	b.now = b.now.Add(2 * time.Hour)
-	for range 2 { // the lease ends, then the bytes are due
-		if _, err := b.evict.GC(context.Background(), false, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if b.there(blob) {
-		t.Error("still there after its lease ended")
-	}
-}
-
-func TestTheEndOfAPublishSurvivesEviction(t *testing.T) {
-	b := newBench(t, 1<<20)
-	blob := b.add("a", refs.Cached)
-	done := make(chan error, 1)
-	go func() {
-		for range 50 {
-			b.evict.SetBudget(1)
-			if err := b.evict.keep(context.Background()); err != nil {
-				done <- err
-				return
-			}
-		}
-		done <- nil
-	}()
-	unlock := b.evict.opt.Locks.Lock(blob.Digest)
-	again := b.add("a", refs.Hosted)
-	unlock()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	if !b.there(again) {
-		t.Error("the bytes of a hosted file are gone")
 	}
 }

@@ -40,7 +40,7 @@ func (p *promises) begin(cached int64) {
 
 func (p *promises) add(n int64) {
 	for i := range p.windows {
-		p.windows[i].promised += n
+		p.windows[i].promised = max(0, p.windows[i].promised+n) // what is taken back may be of an older window
 	}
 }
 
@@ -106,27 +106,13 @@ func (e *Evictor) Reserve(ctx context.Context, n int64) error {
 	if expected <= limit {
 		return nil
 	}
-	if err := e.squeeze(ctx, limit); err != nil {
+	// No more than it takes to keep all promises.
+	err = e.shrink(ctx, func(u refs.Usage) int64 { return e.expected(u) - limit })
+	if err != nil {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		e.promises.add(-cost)
 		return fmt.Errorf("room for %d bytes: %w", n, err)
-	}
-	return nil
-}
-
-// squeeze evicts no more than it takes to keep all promises.
-func (e *Evictor) squeeze(ctx context.Context, limit int64) error {
-	over := func(u refs.Usage) int64 { return e.expected(u) - limit }
-	if err := e.shrink(ctx, over); err != nil {
-		return err
-	}
-	usage, err := e.usage(ctx)
-	if err != nil {
-		return err
-	}
-	if missing := over(usage); missing > 0 {
-		return fmt.Errorf("%d bytes too many, and no cached blob can be evicted: %w", missing, cache.ErrFull)
 	}
 	return nil
 }

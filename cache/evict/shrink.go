@@ -32,8 +32,11 @@ func (h *hunt) choose(u refs.Usage, want int64) (refs.Queue, int64, bool) {
 	return refs.Main, want, true
 }
 
-// shrink evicts while over finds bytes too many, or until nothing more can go.
-// Several may run at once, they take turns batch by batch: a fill that needs
+// errNothingLeft says that a shrink ended before it had freed enough.
+var errNothingLeft = fmt.Errorf("no other cached blob can be evicted: %w", cache.ErrFull)
+
+// shrink evicts while over finds bytes too many, or until nothing more can go,
+// which is errNothingLeft. Several may run at once, they take turns batch by batch: a fill that needs
 // room does not wait for the end of a long one.
 func (e *Evictor) shrink(ctx context.Context, over func(refs.Usage) int64) error {
 	// What was used a second ago must not look old.
@@ -67,7 +70,7 @@ func (e *Evictor) turn(ctx context.Context, h *hunt, over func(refs.Usage) int64
 	}
 	q, want, ok := h.choose(usage, want)
 	if !ok {
-		return false, nil
+		return false, errNothingLeft
 	}
 	oldest, err := e.oldest(ctx, q, h.after[q])
 	if err != nil {
