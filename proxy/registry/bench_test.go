@@ -193,9 +193,7 @@ func (b *bench) stored(f formats.File) {
 	// The flight goes after its record is visible: what is lost in between is a
 	// join, and the tests that follow look for a miss.
 	eventually(b.t, f.Name+"'s flight is gone", func() bool {
-		b.engine.mu.Lock()
-		defer b.engine.mu.Unlock()
-		return len(b.engine.flights) == 0
+		return b.engine.Flying() == 0
 	})
 }
 
