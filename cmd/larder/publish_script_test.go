@@ -123,13 +123,29 @@ func (c *crash) round(round int) {
 			}
 		})
 	}
-	moment := time.Duration(50+rand.IntN(400)) * time.Millisecond
-	time.Sleep(moment)
+	// At a random moment, but not before something was acknowledged: a machine
+	// that is busy with other tests may take seconds to its first publish.
+	before, wanted := c.acknowledged(), 1+rand.IntN(20)
+	for began := time.Now(); c.acknowledged()-before < wanted && time.Since(began) < waitLimit; {
+		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)
+	}
 	cmdKill(c.ts, false, nil)
 	close(stop)
 	writers.Wait()
-	c.ts.Logf("round %d: killed after %s, %d versions acknowledged so far", round, moment, len(c.acked))
+	c.ts.Logf("round %d: killed with %d versions acknowledged so far", round, c.acknowledged())
 	cmdStart(c.ts, false, nil)
+}
+
+func (c *crash) acknowledged() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for _, ok := range c.acked {
+		if ok {
+			n++
+		}
+	}
+	return n
 }
 
 // publish returns the status of the answer, or 0 when none came.
@@ -187,10 +203,9 @@ func (c *crash) check() {
 	}
 	body := c.get(c.ts.Getenv("LARDER") + "/npm/" + c.name)
 	c.ts.Check(json.Unmarshal(body, &doc))
-	acknowledged := 0
+	acknowledged := c.acknowledged()
 	for version, ok := range c.acked {
 		if ok {
-			acknowledged++
 			if _, there := doc.Versions[version]; !there {
 				c.ts.Fatalf("%s@%s was acknowledged and is lost", c.name, version)
 			}

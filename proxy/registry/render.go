@@ -123,7 +123,12 @@ func (b *bound) make(ctx context.Context, d formats.Document, etag string, v for
 		})
 		if err == nil && !d.Transient {
 			e.rendered.Add(etag, body)
-			e.work.Go(func() { e.keepDerived(e.life, etag, body) })
+			e.work.Go(func() {
+				// A rendering that is made is kept, also while the server ends.
+				ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), linkTimeout)
+				defer cancel()
+				e.keepDerived(ctx, etag, body)
+			})
 		}
 		return body, err
 	})
