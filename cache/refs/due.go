@@ -77,16 +77,27 @@ func dropIntent(w cache.Writer, d cache.Digest) error {
 	return w.Delete(intentKey(d))
 }
 
-// Known reports whether bytes have a row or are to be deleted already; others
-// are what a crash left between the Store and the Index.
+// Known reports whether bytes have a row, an edge, or are to be deleted already;
+// others are what a crash left between the Store and the Index.
 func Known(r cache.Reader, d cache.Digest) (bool, error) {
-	for _, k := range [][]byte{blobKey(d), intentKey(d)} {
-		switch _, err := r.Get(k); {
-		case err == nil:
-			return true, nil
-		case !errors.Is(err, cache.ErrNotExist):
-			return false, err
-		}
+	if used, err := inUse(r, d); err != nil || used {
+		return used, err
+	}
+	_, err := r.Get(intentKey(d))
+	if errors.Is(err, cache.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// inUse reports whether a blob has a row or an edge. Each goes with the other
+// unless rows were damaged, and then bytes must not go too.
+func inUse(r cache.Reader, d cache.Digest) (bool, error) {
+	if _, err := r.Get(blobKey(d)); !errors.Is(err, cache.ErrNotExist) {
+		return err == nil, err
+	}
+	for _, err := range r.Scan(key("x", d[:]), nil) {
+		return err == nil, err
 	}
 	return false, nil
 }
@@ -108,12 +119,11 @@ func Unused(r cache.Reader, d cache.Digest) (Intent, error) {
 	if err != nil {
 		return in, err
 	}
-	if _, err := r.Get(blobKey(d)); err == nil {
-		return in, fmt.Errorf("%s is in use again: %w", d, cache.ErrNotExist)
-	} else if !errors.Is(err, cache.ErrNotExist) {
-		return in, err
+	used, err := inUse(r, d)
+	if err == nil && used {
+		err = fmt.Errorf("%s is in use again: %w", d, cache.ErrNotExist)
 	}
-	return in, nil
+	return in, err
 }
 
 // Swept forgets an intent whose bytes are deleted, unless it has been replaced.

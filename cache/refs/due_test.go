@@ -131,11 +131,18 @@ func TestUnusedAndSwept(t *testing.T) {
 }
 
 func TestDoom(t *testing.T) {
-	b, used, gone, orphan := newTable(t), digest(1), digest(2), digest(3)
+	b, used, gone, orphan, edge := newTable(t), digest(1), digest(2), digest(3), digest(4)
+	// Its row was lost: the edge alone keeps the bytes.
+	b.write(func(w cache.Writer) error { return putEdge(w, edge, hosted("h")) })
+	b.write(func(w cache.Writer) error { return putIntent(w, edge, b.now, 1) })
+	if b.doomed(edge) {
+		t.Error("bytes that have an edge are to be deleted")
+	}
+	b.write(func(w cache.Writer) error { return dropIntent(w, edge) })
 	b.link(used, 1, cached("f"))
 	b.link(gone, 1, cached("g"))
 	b.unlink(gone, cached("g"), b.now.Add(time.Hour))
-	for d, want := range map[cache.Digest]bool{used: false, gone: false, orphan: true} {
+	for d, want := range map[cache.Digest]bool{used: false, gone: false, orphan: true, edge: false} {
 		b.write(func(w cache.Writer) error {
 			got, err := Doom(w, d, 9, b.now)
 			if got != want {

@@ -120,6 +120,30 @@ func Linked(r cache.Reader, d cache.Digest) (Info, error) {
 	return i, nil
 }
 
+// Unsettled reports whether Resettle would find something to write.
+// Errors: cache.ErrNotExist if the blob has no row.
+func Unsettled(r cache.Reader, d cache.Digest) (bool, error) {
+	info, err := Lookup(r, d)
+	if err != nil {
+		return false, err
+	}
+	linked, err := Linked(r, d)
+	if err != nil || linked.kinds != info.kinds {
+		return err == nil, err
+	}
+	at, err := ReadAccess(r, d)
+	if errors.Is(err, cache.ErrNotExist) {
+		return info.Evictable(), nil
+	}
+	if err != nil || !info.Evictable() {
+		return err == nil, err
+	}
+	if _, err := r.Get(orderKey(d, at)); !errors.Is(err, cache.ErrNotExist) {
+		return false, err
+	}
+	return true, nil
+}
+
 // Resettle makes a blob's rows agree with its edges, should damage have set
 // them apart, and reports whether it wrote anything. A blob that turns out to
 // have no edges may be deleted once due has passed. The bytes of the main queue

@@ -52,6 +52,7 @@ func TestResettle(t *testing.T) {
 				b.link(d, 1, e)
 			}
 			b.write(c.damage)
+			b.unsettled(d, true)
 			b.write(func(w cache.Writer) error {
 				changed, err := Resettle(w, d, b.now)
 				if !changed {
@@ -65,6 +66,7 @@ func TestResettle(t *testing.T) {
 			if c.gone {
 				return
 			}
+			b.unsettled(d, false)
 			b.write(func(w cache.Writer) error {
 				changed, err := Resettle(w, d, b.now)
 				if changed {
@@ -74,6 +76,17 @@ func TestResettle(t *testing.T) {
 			})
 		})
 	}
+}
+
+func (b *table) unsettled(d cache.Digest, want bool) {
+	b.t.Helper()
+	b.read(func(r cache.Reader) error {
+		got, err := Unsettled(r, d)
+		if got != want {
+			b.t.Errorf("unsettled: %v", got)
+		}
+		return err
+	})
 }
 
 func TestBlobsAndEdgesInPages(t *testing.T) {

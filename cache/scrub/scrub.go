@@ -2,15 +2,17 @@
 // (Check, for `larder verify`) and slowly in the background (Run), so that rot
 // is found before a client meets it.
 //
-// A damaged cached blob is quarantined and its records dropped: it is fetched
-// again. A damaged hosted blob keeps its record and is reported; it is never
-// served and never removed, because a backup may bring it back.
+// Damaged bytes are taken out of service and kept in quarantine: no client gets
+// them, and good ones can come in their place. The records of a cached blob go
+// with them, and it is fetched again. Those of a hosted blob stay: its readers
+// get an error until it is published again or comes back from a backup.
 package scrub
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"larder/cache"
@@ -18,11 +20,8 @@ import (
 )
 
 const (
-	page        = 256      // rows per transaction
-	maxFindings = 100      // sentences kept
-	rate        = 20 << 20 // bytes hashed per second in the background
-	passEvery   = 30 * 24 * time.Hour
-	idleCheck   = time.Minute
+	page        = 256 // rows per transaction
+	maxFindings = 100 // sentences kept
 )
 
 // Store is what a scrub needs of a store beside the bytes.
@@ -41,16 +40,28 @@ type Scrubber struct {
 	Store Store
 	Locks *refs.Locks
 	Clock func() time.Time
-	// Damaged hears of every damaged blob that the background pass finds. nil: nobody does.
+	// Damaged hears of every damaged or missing blob that the background pass
+	// finds; hosted says that it is more than a copy of an upstream's. nil:
+	// nobody does.
 	Damaged func(d cache.Digest, hosted bool, err error)
+
+	sleep func(context.Context, time.Duration) error // nil: by the machine's clock
 }
 
 // Report is what a check found.
 type Report struct {
-	Blobs, Bytes   int64
-	Hosted, Cached int64 // damaged or missing
-	Repaired       int64
-	Findings       []string
+	Blobs, Bytes int64 // recorded
+	// Hosted and Cached blobs that are damaged, missing or cannot be read.
+	// Everything that is not merely cached counts as hosted.
+	Hosted, Cached int64
+	// Rows that contradict each other: they endanger no bytes that are read.
+	Rows     int64
+	Repaired int64 // of Hosted, Cached and Rows
+	// Orphans are stored blobs that no record knows, and OrphanBytes their
+	// size. The next garbage collection takes those older than a day.
+	Orphans, OrphanBytes int64
+	// Findings are sentences for people, the first hundred.
+	Findings []string
 }
 
 func (r *Report) find(format string, args ...any) {
@@ -59,10 +70,17 @@ func (r *Report) find(format string, args ...any) {
 	}
 }
 
-// Check looks at every recorded blob and hashes its bytes. repair drops damaged
-// cached blobs. progress, if not nil, hears of blobs done and in all.
+// Check looks at every recorded blob and hashes its bytes, then compares
+// records with blobs in both directions. It works online and offline. repair
+// quarantines damaged bytes, drops the records of cached ones, and puts rows
+// right. progress, if not nil, hears of blobs done and in all. A blob that
+// cannot be dealt with is a finding; an error means that the check itself could
+// not go on.
 func (s *Scrubber) Check(ctx context.Context, repair bool, progress func(done, total int64)) (Report, error) {
 	var report Report
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
 	total, err := s.total(ctx)
 	if err != nil {
 		return report, err
@@ -70,12 +88,15 @@ func (s *Scrubber) Check(ctx context.Context, repair bool, progress func(done, t
 	err = s.walk(ctx, nil, func(info refs.Info) error {
 		report.Blobs++
 		report.Bytes += info.Blob.Size
-		if progress != nil {
-			progress(report.Blobs, total)
-		}
-		return s.check(ctx, info, repair, &report)
+		progress(report.Blobs, total)
+		f, err := s.check(ctx, info.Blob.Digest, repair)
+		report.add(f)
+		return err
 	})
-	return report, err
+	if err != nil {
+		return report, err
+	}
+	return report, s.checkRows(ctx, repair, &report)
 }
 
 func (s *Scrubber) total(ctx context.Context) (int64, error) {
@@ -125,204 +146,115 @@ func (s *Scrubber) walk(ctx context.Context, after *cache.Digest, fn func(refs.I
 	}
 }
 
-// inspect returns what is wrong with a blob, nil for nothing.
-func (s *Scrubber) inspect(ctx context.Context, info refs.Info) error {
-	found, err := s.Store.VerifyBlob(ctx, info.Blob.Digest)
-	if err == nil && found.Size != info.Blob.Size {
-		return fmt.Errorf("%d bytes stored, %d recorded: %w", found.Size, info.Blob.Size, cache.ErrCorrupt)
-	}
-	return err
+// fault is what is wrong with one blob.
+type fault struct {
+	digest   cache.Digest
+	cause    error // nil: nothing is wrong
+	hosted   bool
+	repaired bool
+	failed   error // of the repair
 }
 
-func (s *Scrubber) check(ctx context.Context, info refs.Info, repair bool, report *Report) error {
-	bad := s.inspect(ctx, info)
-	if bad == nil {
-		return nil
+func (r *Report) add(f fault) {
+	if f.cause == nil {
+		return
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	class, done := "cached", ""
+	if f.hosted {
+		class = "hosted"
+		r.Hosted++
+	} else {
+		r.Cached++
 	}
-	if !errors.Is(bad, cache.ErrCorrupt) && !errors.Is(bad, cache.ErrNotExist) {
-		return fmt.Errorf("scrub %s: %w", info.Blob.Digest, bad)
+	if f.repaired {
+		done = "; dropped, it comes again with the next request"
+		r.Repaired++
 	}
-	still, err := s.recorded(ctx, info)
-	if err != nil || !still {
-		return err // evicted or deleted meanwhile
+	if f.failed != nil {
+		done = fmt.Sprintf("; not repaired: %v", f.failed)
 	}
-	if !info.Evictable() {
-		report.Hosted++
-		report.find("hosted %s: %v", info.Blob.Digest, bad)
-		return nil
-	}
-	report.Cached++
-	report.find("cached %s: %v", info.Blob.Digest, bad)
-	if !repair {
-		return nil
-	}
-	if err := s.drop(ctx, info.Blob.Digest); err != nil {
-		return err
-	}
-	report.Repaired++
-	return nil
+	r.find("%s %s: %v%s", class, f.digest, f.cause, done)
 }
 
-func (s *Scrubber) recorded(ctx context.Context, info refs.Info) (bool, error) {
+// check looks at one blob. The first look is without its lock, since hashing
+// takes time; what it finds is looked at again with it.
+func (s *Scrubber) check(ctx context.Context, d cache.Digest, repair bool) (fault, error) {
+	f, err := s.inspect(ctx, d)
+	if f.cause == nil || err != nil {
+		return f, err
+	}
+	unlock := s.Locks.Lock(d)
+	defer unlock()
+	f, err = s.inspect(ctx, d)
+	if f.cause == nil || err != nil || !repair {
+		return f, err
+	}
+	f.repaired, f.failed = s.takeOut(ctx, f)
+	return f, ctx.Err()
+}
+
+// inspect compares a blob with its row; one without a row is not wrong. An
+// error says nothing of the blob.
+func (s *Scrubber) inspect(ctx context.Context, d cache.Digest) (fault, error) {
+	f := fault{digest: d}
+	var info refs.Info
 	err := s.Index.View(ctx, func(r cache.Reader) error {
-		_, err := refs.Lookup(r, info.Blob.Digest)
+		var err error
+		info, err = refs.Lookup(r, d)
 		return err
 	})
 	if errors.Is(err, cache.ErrNotExist) {
-		return false, nil
+		return f, nil // evicted or deleted meanwhile
 	}
-	return err == nil, err
+	if err != nil {
+		return f, fmt.Errorf("scrub: %w", err)
+	}
+	f.hosted = !info.Evictable()
+	found, err := s.Store.VerifyBlob(ctx, d)
+	switch {
+	case ctx.Err() != nil:
+		return f, ctx.Err()
+	case exhausted(err):
+		return f, fmt.Errorf("scrub: %w", err)
+	case err != nil:
+		f.cause = err
+	case found.Size != info.Blob.Size:
+		f.cause = fmt.Errorf("%d bytes stored, %d recorded: %w", found.Size, info.Blob.Size, cache.ErrCorrupt)
+	}
+	return f, nil
 }
 
-// drop takes a damaged cached blob and its records away; the next request
-// fetches it again.
-func (s *Scrubber) drop(ctx context.Context, d cache.Digest) error {
-	unlock := s.Locks.Lock(d)
-	defer unlock()
-	if err := s.Store.Quarantine(ctx, d); err != nil && !errors.Is(err, cache.ErrNotExist) {
-		return fmt.Errorf("scrub: quarantine %s: %w", d, err)
+// exhausted reports whether err is about the process and not about the blob.
+func exhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
+// takeOut keeps damaged bytes from being served, and reports whether the blob
+// can be had again without anybody's help. Bytes that could not be read at all
+// stay where they are, unless the medium failed under a cached blob: a missing
+// permission must not cost the whole cache. The caller holds the lock.
+func (s *Scrubber) takeOut(ctx context.Context, f fault) (bool, error) {
+	corrupt := errors.Is(f.cause, cache.ErrCorrupt)
+	if !corrupt && !errors.Is(f.cause, cache.ErrNotExist) && !errors.Is(f.cause, syscall.EIO) {
+		return false, nil
+	}
+	if corrupt {
+		if err := s.Store.Quarantine(ctx, f.digest); err != nil && !errors.Is(err, cache.ErrNotExist) {
+			return false, err
+		}
+	}
+	if f.hosted {
+		return false, nil
 	}
 	for {
 		var ev refs.Evicted
 		err := s.Index.Update(ctx, func(w cache.Writer) error {
 			var err error
-			ev, err = refs.DropCached(w, d, s.Clock())
+			ev, err = refs.DropCached(w, f.digest, s.Clock())
 			return err
 		})
-		if err != nil {
-			return fmt.Errorf("scrub: %w", err)
-		}
-		if ev.Gone {
-			return nil
+		if err != nil || !ev.More {
+			return err == nil, err
 		}
 	}
-}
-
-// cursorKey holds how far the background pass has come, and when it began.
-const cursorKey = "mscrub"
-
-// Run hashes everything once in 30 days at 20 MB/s, resuming where it was
-// after a restart; report hears what failed.
-func (s *Scrubber) Run(ctx context.Context, report func(error)) {
-	for ctx.Err() == nil {
-		if err := s.pass(ctx); err != nil && ctx.Err() == nil {
-			report(err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(idleCheck):
-		}
-	}
-}
-
-type cursor struct {
-	began time.Time
-	at    *cache.Digest // nil: at the beginning, or the pass is done
-	done  bool
-}
-
-func (s *Scrubber) pass(ctx context.Context) error {
-	c, err := s.cursor(ctx)
-	if err != nil {
-		return err
-	}
-	now := s.Clock()
-	if c.done || c.began.IsZero() {
-		if now.Sub(c.began) < passEvery {
-			return nil
-		}
-		c = cursor{began: now}
-	}
-	var since int64
-	err = s.walk(ctx, c.at, func(info refs.Info) error {
-		var found Report
-		if err := s.check(ctx, info, true, &found); err != nil {
-			return err
-		}
-		if found.Hosted+found.Cached > 0 && s.Damaged != nil {
-			s.Damaged(info.Blob.Digest, found.Hosted > 0, cache.ErrCorrupt)
-		}
-		c.at = &info.Blob.Digest
-		if since += info.Blob.Size; since < rate {
-			return nil
-		}
-		wait := time.Duration(since) * time.Second / rate
-		since = 0
-		if err := s.save(ctx, c); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
-			return nil
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return s.save(ctx, cursor{began: c.began, done: true})
-}
-
-func (s *Scrubber) cursor(ctx context.Context) (cursor, error) {
-	var c cursor
-	err := s.Index.View(ctx, func(r cache.Reader) error {
-		value, err := r.Get([]byte(cursorKey))
-		if errors.Is(err, cache.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		return c.decode(value)
-	})
-	if err != nil {
-		return c, fmt.Errorf("scrub: %w", err)
-	}
-	return c, nil
-}
-
-func (s *Scrubber) save(ctx context.Context, c cursor) error {
-	err := s.Index.Update(ctx, func(w cache.Writer) error { return w.Put([]byte(cursorKey), c.encode()) })
-	if errors.Is(err, cache.ErrFull) {
-		return nil // a pass that forgets how far it was is repeated, that is all
-	}
-	return err
-}
-
-const layout = 1
-
-func (c cursor) encode() []byte {
-	b := []byte{layout, 0}
-	if c.done {
-		b[1] = 1
-	}
-	b = append(b, c.began.UTC().Format(time.RFC3339)...)
-	if c.at != nil {
-		b = append(append(b, ' '), c.at.String()...)
-	}
-	return b
-}
-
-func (c *cursor) decode(b []byte) error {
-	const stamp = len("2006-01-02T15:04:05Z")
-	if len(b) < 2+stamp || b[0] != layout {
-		return errors.New("scrub cursor of an unknown version")
-	}
-	began, err := time.Parse(time.RFC3339, string(b[2:2+stamp]))
-	if err != nil {
-		return fmt.Errorf("scrub cursor: %w", err)
-	}
-	c.began, c.done = began, b[1] == 1
-	if rest := b[2+stamp:]; len(rest) > 1 {
-		d, err := cache.ParseDigest(string(rest[1:]))
-		if err != nil {
-			return fmt.Errorf("scrub cursor: %w", err)
-		}
-		c.at = &d
-	}
-	return nil
 }

@@ -3,9 +3,12 @@ package scrub
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,6 +24,7 @@ type bench struct {
 	s    *Scrubber
 	now  time.Time
 	seen int
+	told []error // by Damaged
 }
 
 func newBench(t *testing.T) *bench {
@@ -32,14 +36,25 @@ func newBench(t *testing.T) *bench {
 	t.Cleanup(func() { store.Close() })
 	b.s = &Scrubber{
 		Index: memory.NewIndex(), Store: store, Locks: &refs.Locks{}, Clock: func() time.Time { return b.now },
-		Damaged: func(cache.Digest, bool, error) { b.seen++ },
+		Damaged: func(_ cache.Digest, _ bool, err error) { b.seen, b.told = b.seen+1, append(b.told, err) },
+		sleep:   func(context.Context, time.Duration) error { return nil },
 	}
 	return b
 }
 
 func (b *bench) add(name string, kind refs.Kind) cache.Blob {
 	b.t.Helper()
-	blob, err := cache.Put(context.Background(), b.s.Store, bytes.NewReader([]byte("bytes of "+name)), -1)
+	return b.put(name, kind, []byte("bytes of "+name))
+}
+
+func (b *bench) addSized(name string, size int) cache.Blob {
+	b.t.Helper()
+	return b.put(name, refs.Cached, append(make([]byte, size-len(name)), name...))
+}
+
+func (b *bench) put(name string, kind refs.Kind, body []byte) cache.Blob {
+	b.t.Helper()
+	blob, err := cache.Put(context.Background(), b.s.Store, bytes.NewReader(body), int64(len(body)))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -67,6 +82,19 @@ func (b *bench) damage(blob cache.Blob) {
 	}
 }
 
+func (b *bench) stored(blob cache.Blob) bool {
+	_, err := b.s.Store.Stat(context.Background(), blob.Digest)
+	return err == nil
+}
+
+func (b *bench) record(name string) bool {
+	err := b.s.Index.View(context.Background(), func(r cache.Reader) error {
+		_, err := r.Get([]byte("f" + name))
+		return err
+	})
+	return err == nil
+}
+
 func (b *bench) check(repair bool) Report {
 	b.t.Helper()
 	r, err := b.s.Check(context.Background(), repair, nil)
@@ -78,39 +106,53 @@ func (b *bench) check(repair bool) Report {
 
 func TestCleanStore(t *testing.T) {
 	b := newBench(t)
-	for i := range 600 { // more than two pages
+	for i := range page + 10 { // more than one page
 		b.add(fmt.Sprint(i), refs.Cached)
 	}
-	if r := b.check(false); r.Blobs != 600 || r.Hosted+r.Cached != 0 {
+	if r := b.check(false); r.Blobs != page+10 || r.Hosted+r.Cached != 0 {
 		t.Errorf("%+v", r)
 	}
 }
 
 func TestCachedDamageIsRepairedByDropping(t *testing.T) {
 	b := newBench(t)
-	b.damage(b.add("a", refs.Cached))
+	bad := b.add("a", refs.Cached)
+	b.damage(bad)
 	if r := b.check(false); r.Cached != 1 || r.Repaired != 0 || len(r.Findings) != 1 {
 		t.Errorf("without repair: %+v", r)
 	}
 	if r := b.check(true); r.Cached != 1 || r.Repaired != 1 {
 		t.Errorf("with repair: %+v", r)
 	}
-	if r := b.check(false); r.Blobs != 0 {
-		t.Errorf("after the repair: %+v", r)
+	if r := b.check(false); r.Blobs != 0 || r.Orphans != 0 || b.record("a") || b.stored(bad) {
+		t.Errorf("after the repair: %+v, record %v, stored %v", r, b.record("a"), b.stored(bad))
 	}
 }
 
-func TestHostedDamageIsKeptAndReported(t *testing.T) {
-	b := newBench(t)
-	blob := b.add("a", refs.Hosted)
-	b.damage(blob)
-	for range 2 {
-		if r := b.check(true); r.Hosted != 1 || r.Repaired != 0 {
-			t.Errorf("%+v", r)
+// Damaged hosted bytes are never served again; the record waits for good ones.
+func TestHostedDamage(t *testing.T) {
+	for _, kind := range []refs.Kind{refs.Hosted, refs.Pin, refs.Upload} {
+		b := newBench(t)
+		blob := b.add("a", kind)
+		b.damage(blob)
+		if r := b.check(false); r.Hosted != 1 || !b.stored(blob) {
+			t.Errorf("%c: only looked at: %+v, stored %v", kind, r, b.stored(blob))
 		}
-	}
-	if _, err := b.s.Store.Stat(context.Background(), blob.Digest); err != nil {
-		t.Errorf("the damaged bytes are gone: %v", err)
+		for range 2 {
+			if r := b.check(true); r.Hosted != 1 || r.Repaired != 0 || len(r.Findings) != 1 {
+				t.Errorf("%c: %+v", kind, r)
+			}
+			if b.stored(blob) || !b.record("a") {
+				t.Errorf("%c: stored %v, record %v", kind, b.stored(blob), b.record("a"))
+			}
+		}
+		if kept, err := os.ReadDir(filepath.Join(b.dir, "quarantine")); err != nil || len(kept) != 1 {
+			t.Errorf("%c: %d blobs in quarantine, %v", kind, len(kept), err)
+		}
+		b.add("a", kind) // the same bytes again
+		if r := b.check(true); r.Hosted != 0 || !b.stored(blob) {
+			t.Errorf("%c: published again: %+v", kind, r)
+		}
 	}
 }
 
@@ -136,8 +178,8 @@ func TestBackgroundPass(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if b.seen != 1 {
-		t.Errorf("%d damaged blobs told, want 1", b.seen)
+	if b.seen != 1 || !errors.Is(b.told[0], cache.ErrCorrupt) {
+		t.Errorf("%d damaged blobs told, want 1: %v", b.seen, b.told)
 	}
 	c, err := b.s.cursor(context.Background())
 	if err != nil || !c.done || !c.began.Equal(b.now) {
@@ -145,8 +187,130 @@ func TestBackgroundPass(t *testing.T) {
 	}
 	b.now = b.now.Add(passEvery)
 	b.damage(b.add("c", refs.Cached))
-	if err := b.s.pass(context.Background()); err != nil || b.seen != 2 {
+	missing := b.add("d", refs.Hosted)
+	if err := b.s.Store.Delete(context.Background(), missing.Digest); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.s.pass(context.Background()); err != nil || b.seen != 3 {
 		t.Errorf("the next pass told %d in all (%v)", b.seen, err)
+	}
+	if err := errors.Join(b.told[1:]...); !errors.Is(err, cache.ErrCorrupt) || !errors.Is(err, cache.ErrNotExist) {
+		t.Errorf("told %v", err)
+	}
+}
+
+// A restart goes on behind the last blob that was noted, and the pace holds
+// whatever the size of a blob.
+func TestPassResumesAndIsSlow(t *testing.T) {
+	b := newBench(t)
+	var pauses []time.Duration
+	ctx, stop := context.WithCancel(context.Background())
+	b.s.sleep = func(ctx context.Context, d time.Duration) error {
+		if pauses = append(pauses, d); len(pauses) == 2 {
+			stop()
+		}
+		return ctx.Err()
+	}
+	looked := &counting{Store: b.s.Store}
+	b.s.Store = looked
+	for i := range 5 { // each is more than a second's worth
+		b.addSized(fmt.Sprint(i), rate+rate/2)
+	}
+	if err := b.s.pass(ctx); !errors.Is(err, context.Canceled) || looked.verified != 2 {
+		t.Errorf("looked at %d blobs: %v", looked.verified, err)
+	}
+	if err := b.s.pass(context.Background()); err != nil || looked.verified != 5 {
+		t.Errorf("looked at %d blobs in all: %v", looked.verified, err)
+	}
+	if len(pauses) != 5 {
+		t.Fatalf("%d pauses", len(pauses))
+	}
+	for _, d := range pauses {
+		if d != 1500*time.Millisecond {
+			t.Errorf("a pause of %s", d)
+		}
+	}
+}
+
+// counting counts what is hashed, and fails for one blob as it is told.
+type counting struct {
+	Store
+	verified int
+	fails    map[cache.Digest]error
+}
+
+func (c *counting) VerifyBlob(ctx context.Context, d cache.Digest) (cache.Blob, error) {
+	c.verified++
+	if err := c.fails[d]; err != nil {
+		return cache.Blob{}, fmt.Errorf("verify blob %s: %w", d, err)
+	}
+	return c.Store.VerifyBlob(ctx, d)
+}
+
+// Bytes that cannot be read are told; only a failing medium costs a cached copy.
+func TestUnreadableBytes(t *testing.T) {
+	for name, c := range map[string]struct {
+		err      error
+		repaired int64
+		ends     bool // the check: it is about the process
+	}{
+		"the medium fails":        {syscall.EIO, 1, false},
+		"no permission":           {syscall.EACCES, 0, false},
+		"too many files are open": {syscall.EMFILE, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			cached, hosted := b.add("a", refs.Cached), b.add("b", refs.Hosted)
+			b.s.Store = &counting{Store: b.s.Store, fails: map[cache.Digest]error{cached.Digest: c.err, hosted.Digest: c.err}}
+			r, err := b.s.Check(context.Background(), true, nil)
+			if c.ends {
+				if !errors.Is(err, c.err) || r.Hosted+r.Cached+r.Repaired != 0 {
+					t.Errorf("%+v, %v", r, err)
+				}
+				return
+			}
+			if err != nil || r.Hosted != 1 || r.Cached != 1 || r.Repaired != c.repaired {
+				t.Errorf("%+v, %v", r, err)
+			}
+			if !b.stored(hosted) || !b.record("b") || b.record("a") == (c.repaired == 1) {
+				t.Errorf("hosted stored %v; records %v, %v", b.stored(hosted), b.record("a"), b.record("b"))
+			}
+		})
+	}
+}
+
+// A repair that fails is a finding, and the check goes on.
+func TestRepairThatFails(t *testing.T) {
+	b := newBench(t)
+	for _, name := range []string{"a", "b"} {
+		b.damage(b.add(name, refs.Cached))
+	}
+	b.s.Index = readOnly{b.s.Index}
+	r, err := b.s.Check(context.Background(), true, nil)
+	if err != nil || r.Cached != 2 || r.Repaired != 0 || len(r.Findings) != 2 || !strings.Contains(r.Findings[0], "not repaired") {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// readOnly is an Index whose volume is full.
+type readOnly struct{ cache.Index }
+
+func (readOnly) Update(context.Context, func(cache.Writer) error) error { return cache.ErrFull }
+
+func TestProgress(t *testing.T) {
+	b := newBench(t)
+	for i := range 3 {
+		b.add(fmt.Sprint(i), refs.Hosted)
+	}
+	var lines []string
+	_, err := b.s.Check(context.Background(), false, func(done, total int64) { lines = append(lines, fmt.Sprint(done, "/", total)) })
+	if err != nil || strings.Join(lines, " ") != "1/3 2/3 3/3" {
+		t.Errorf("%q, %v", lines, err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := b.s.Check(ctx, false, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
 	}
 }
 
