@@ -59,7 +59,7 @@ func action(op Op, command string) policy.Action {
 	switch op {
 	case opPut:
 		if command == "star" || command == "unstar" {
-			return policy.Read
+			return policy.Self // any reader with an account
 		}
 		return policy.Publish
 	case opPutRev:
