@@ -240,6 +240,7 @@ func (s *serving) deprecate(pub *Publication) error {
 		if err != nil {
 			return err
 		}
+		moved := false
 		for _, v := range pub.Versions {
 			r, err := tx.Release(v.Version)
 			if errors.Is(err, formats.ErrNotFound) || (err == nil && !r.Retracted.IsZero()) {
@@ -256,6 +257,10 @@ func (s *serving) deprecate(pub *Publication) error {
 			if err := tx.Amend(r); err != nil {
 				return err
 			}
+			moved = true
+		}
+		if !moved {
+			return nil // the document stays as it is, and so does its tag
 		}
 		return tx.Save(p)
 	})

@@ -3,11 +3,15 @@ package npm
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -136,7 +140,22 @@ func (s *serving) servePackument() error {
 		return err
 	}
 	s.w.Header().Set("Vary", "Accept")
+	s.noteStale(c)
 	return formats.Reply(s.w, s.r, c)
+}
+
+// quietStale is how long a document may go unchecked before people are told.
+const quietStale = time.Hour
+
+// noteStale says in the header that npm prints that a document is old.
+func (s *serving) noteStale(c *formats.Content) {
+	seconds, err := strconv.Atoi(c.Header.Get("Age"))
+	age := time.Duration(seconds) * time.Second
+	if c.Result != formats.Stale || err != nil || age <= quietStale {
+		return
+	}
+	s.w.Header().Set("npm-notice", fmt.Sprintf(
+		"%s is shown as it was %s ago: its upstream does not answer", s.t.Package, age.Round(time.Minute)))
 }
 
 func (s *serving) serveTags() error {
@@ -148,19 +167,29 @@ func (s *serving) serveTags() error {
 }
 
 func (s *serving) serveManifest() error {
-	tags, err := s.document(tagsDocument(s.t.Package))
-	if err != nil {
-		return err
+	c, err := s.manifest(formats.Normal)
+	if errors.Is(err, formats.ErrNoVersion) {
+		// It may be newer than the document held.
+		c, err = s.manifest(formats.Latest)
 	}
-	version, err := ResolveRef(tags, s.t.Ref)
-	if err != nil {
-		return err
-	}
-	c, err := s.Registry.Document(s.r.Context(), manifestDocument(s.t.Package, version))
 	if err != nil {
 		return err
 	}
 	return formats.Reply(s.w, s.r, c)
+}
+
+func (s *serving) manifest(age formats.Age) (*formats.Content, error) {
+	d := tagsDocument(s.t.Package)
+	d.Age = age
+	tags, err := s.document(d)
+	if err != nil {
+		return nil, err
+	}
+	version, err := ResolveRef(tags, s.t.Ref)
+	if err != nil {
+		return nil, err
+	}
+	return s.Registry.Document(s.r.Context(), manifestDocument(s.t.Package, version))
 }
 
 func fileKey(name, file string) string { return name + "/-/" + file }

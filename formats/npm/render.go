@@ -6,7 +6,7 @@ import "net/url"
 func abbreviatedField(name []byte) bool {
 	switch string(name) {
 	case "name", "version", "deprecated", "dependencies", "optionalDependencies", "devDependencies",
-		"bundleDependencies", "peerDependencies", "peerDependenciesMeta", "acceptDependencies",
+		"bundleDependencies", "bundledDependencies", "peerDependencies", "peerDependenciesMeta", "acceptDependencies",
 		"bin", "directories", "dist", "engines", "os", "cpu", "libc", "funding",
 		"hasInstallScript", "_hasShrinkwrap":
 		return true

@@ -22,6 +22,7 @@ const readHeaderTimeout = 30 * time.Second
 type Request struct {
 	Method string
 	Path   string // escaped, as it was sent
+	Query  string // raw
 	Header http.Header
 	Body   []byte // inflated
 }

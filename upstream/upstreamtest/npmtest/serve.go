@@ -33,7 +33,7 @@ func failure(status int, sentence string) answer {
 func (r *Registry) serve(w http.ResponseWriter, q *http.Request) {
 	body, err := sentBody(q)
 	r.mu.Lock()
-	r.log = append(r.log, Request{Method: q.Method, Path: q.URL.EscapedPath(), Header: q.Header.Clone(), Body: body})
+	r.log = append(r.log, Request{Method: q.Method, Path: q.URL.EscapedPath(), Query: q.URL.RawQuery, Header: q.Header.Clone(), Body: body})
 	f, wake := r.fault(q.URL.EscapedPath()), r.wake
 	r.mu.Unlock()
 	a := failure(http.StatusBadRequest, "unreadable body")
