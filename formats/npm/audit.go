@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/klauspost/compress/gzip"
 
 	"larder/formats"
 )
@@ -32,16 +31,13 @@ func ReadBody(r io.Reader) ([]byte, error) {
 		return nil, fmt.Errorf("read the audit body: %w", err)
 	}
 	var src io.Reader = in
-	zipped := bytes.Equal(head, []byte{0x1f, 0x8b})
-	if zipped {
-		if src, err = gzip.NewReader(in); err != nil {
-			return nil, bad("the request body is not valid gzip")
+	if bytes.Equal(head, []byte{0x1f, 0x8b}) {
+		if src, err = inflate(in); err != nil {
+			return nil, err
 		}
 	}
 	body, err := io.ReadAll(io.LimitReader(src, maxAudit+1))
 	switch {
-	case err != nil && zipped:
-		return nil, bad("the request body is not valid gzip")
 	case err != nil:
 		return nil, fmt.Errorf("read the audit body: %w", err)
 	case len(body) > maxAudit:

@@ -183,11 +183,12 @@ func (p *reading) settleAttachments() error {
 	tarballs := 0
 	for m := range members(p.attachments) {
 		if strings.HasSuffix(string(m.name), sigstoreFile) {
-			bundle, ok := text(field(m.value, "data"))
-			if !ok || p.pub.Provenance != nil {
-				return bad("the provenance attachment is not one JSON text")
+			data, _ := text(field(m.value, "data"))
+			bundle, err := value([]byte(data))
+			if err != nil || !isObject(bundle) || depth(bundle) > maxDepth || p.pub.Provenance != nil {
+				return bad("the provenance attachment is not one JSON object as text")
 			}
-			p.pub.Provenance = []byte(bundle)
+			p.pub.Provenance = bundle
 			continue
 		}
 		tarballs++

@@ -44,7 +44,7 @@ func stored(t *testing.T, version, more string) []byte {
 
 func TestStoreManifest(t *testing.T) {
 	got := string(stored(t, "1.0.0", ""))
-	want := `{"name":"@s/n","version":"1.0.0","custom":[1, 2],"_id":"@s/n@1.0.0","_npmUser":{"name":"alice","email":"alice@example.com"},"_hasShrinkwrap":false,` +
+	want := `{"name":"@s/n","version":"1.0.0","custom":[1,2],"_id":"@s/n@1.0.0","_npmUser":{"name":"alice","email":"alice@example.com"},"_hasShrinkwrap":false,` +
 		`"dist":{"integrity":"sha512-m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw==",` +
 		`"shasum":"aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d","fileCount":3,"unpackedSize":99,"signatures":[{"keyid":"SHA256:k","sig":"c2ln"}],` +
 		`"attestations":{"url":"","provenance":{"predicateType":"https://slsa.dev/provenance/v1"}}}}`

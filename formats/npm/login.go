@@ -78,7 +78,7 @@ func (s *serving) serveLogin() error {
 	if in.Name != s.t.User {
 		return bad("the body logs in %s, the URL %s", quoteShort(in.Name), quoteShort(s.t.User))
 	}
-	secret, err := s.Accounts.Login(s.r.Context(), in.Name, in.Password)
+	secret, err := s.Accounts.Login(s.r.Context(), s.Remote, in.Name, in.Password)
 	if err != nil {
 		return err
 	}

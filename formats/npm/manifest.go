@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"larder/cache"
 )
 
@@ -28,9 +30,10 @@ type ManifestFacts struct {
 
 // StoreManifest returns the manifest to keep of a published version: as sent
 // and in its order, but for what only the publisher's machine knows, what the
-// server knows better, and the readme, which is kept once per package. URLs
-// are filled in when it is rendered. It fails only for a blob whose checksums
-// were not computed.
+// server knows better, and the readme, which is kept once per package. Lone
+// surrogates, which some clients cannot read, become U+FFFD. URLs are filled in
+// when it is rendered. It fails for a manifest that is no JSON, and for a blob
+// whose checksums were not computed.
 func StoreManifest(sent []byte, f ManifestFacts) ([]byte, error) {
 	b := builder{out: make([]byte, 0, len(sent)+1024)}
 	b.open()
@@ -55,7 +58,7 @@ func StoreManifest(sent []byte, f ManifestFacts) ([]byte, error) {
 		return nil, fmt.Errorf("manifest of %s@%s: %w", f.Name, f.Version, err)
 	}
 	b.close()
-	return b.out, nil
+	return jsontext.AppendFormat(nil, b.out, jsontext.AllowInvalidUTF8(true))
 }
 
 // serverMember reports whether a manifest member is dropped or written anew.

@@ -48,6 +48,7 @@ func (f *Format) Parse(r *http.Request, path []string) (formats.Request, error) 
 	}
 	return formats.Request{
 		Op: string(t.Op), Action: action(t.Op, r.Header.Get("npm-command")), Package: t.Package, Detail: t,
+		SignIn: t.Op == opLogin || t.Op == opLoginWeb || t.Op == opLoginPoll,
 	}, nil
 }
 

@@ -95,6 +95,7 @@ func ReadPublish(r io.Reader, name string, rev bool, lim Limits, sink func() (io
 	lim = lim.withDefaults()
 	split := newSplitter(r, lim.Tarball, sink)
 	p := reading{source: newSource(split, lim.Document, lim.Value), split: split, pub: &Publication{}}
+	p.strict = true // others could not read the package's document any more
 	if err := p.document(); err != nil {
 		return nil, p.refusal(err)
 	}

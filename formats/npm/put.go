@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-
 	"larder/cache"
 	"larder/formats"
 	"larder/policy"
@@ -19,20 +17,6 @@ import (
 // replayWindow is how long a publish that may not have been answered can be
 // repeated with success (npm repeats a PUT after every 5xx and lost reply).
 const replayWindow = 15 * time.Minute
-
-func (s *serving) body() (io.Reader, error) {
-	switch s.r.Header.Get("Content-Encoding") {
-	case "", "identity":
-		return s.r.Body, nil
-	case "gzip":
-		z, err := gzip.NewReader(s.r.Body)
-		if err != nil {
-			return nil, bad("the request body is not the gzip that its headers announce")
-		}
-		return z, nil
-	}
-	return nil, formats.Refuse(formats.ErrMediaType, "the request body must be sent plain or as gzip")
-}
 
 func (s *serving) servePut() error {
 	body, err := s.body()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -26,9 +27,10 @@ var ErrDocument = errors.New("not a usable package document")
 // names, values and documents over their limits, and more nesting than maxDepth.
 // Lone surrogates pass: they stand in readmes that were cut in mid-letter.
 type source struct {
-	dec   *jsontext.Decoder
-	in    *meter
-	value int64 // the limit of one value, bytes
+	dec    *jsontext.Decoder
+	in     *meter
+	value  int64 // the limit of one value, bytes
+	strict bool  // refuses bytes that are no UTF-8
 }
 
 func newSource(r io.Reader, total, value int64) *source {
@@ -81,6 +83,9 @@ func (s *source) read() ([]byte, error) {
 	}
 	if depth(raw) > maxDepth {
 		return nil, fmt.Errorf("more than %d levels of nesting", maxDepth)
+	}
+	if s.strict && !utf8.Valid(raw) {
+		return nil, errors.New("bytes that are no UTF-8")
 	}
 	return raw, nil
 }

@@ -3,7 +3,6 @@ package npm
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 
 	"larder/formats"
@@ -151,20 +150,6 @@ func (s *serving) serveDeleteTarball() error {
 		return err
 	}
 	return s.json(http.StatusOK, changed)
-}
-
-// maxTagBody is above any set of tags, bytes.
-const maxTagBody = 1 << 20
-
-func (s *serving) readBody(most int64) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(s.r.Body, most+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(body)) > most {
-		return nil, formats.Refuse(formats.ErrTooLarge, "the request body is larger than this call takes")
-	}
-	return body, nil
 }
 
 // serveSetTags sets the tag of the URL to the version in the body, or each tag
