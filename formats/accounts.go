@@ -2,6 +2,7 @@ package formats
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"larder/policy"
@@ -13,9 +14,10 @@ type Accounts interface {
 	// User returns a user's public facts. Errors: ErrNotFound.
 	User(ctx context.Context, name string) (User, error)
 	// Login trades a user name and a password, or a token in its place, for a
-	// new token with at most the rights of the credential given.
+	// new token with at most the rights of the credential given. Failures are
+	// counted by the client's address, and a token may be limited to some.
 	// Errors: policy.ErrUnauthenticated.
-	Login(ctx context.Context, name, password string) (secret string, err error)
+	Login(ctx context.Context, from netip.Addr, name, password string) (secret string, err error)
 	// Tokens lists the caller's own tokens.
 	Tokens(ctx context.Context, caller policy.Subject) ([]Token, error)
 	// Mint makes a token with a subset of the caller's rights. The secret is

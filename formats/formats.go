@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"larder/policy"
@@ -67,6 +68,10 @@ type Request struct {
 	Package string // canonical name; "" for registry-wide requests
 	Version string
 	Detail  any
+	// SignIn says that the request brings a credential of its own in its body,
+	// or asks how to get one: another one that it carries and that is no good
+	// any more does not refuse it. It is then nobody's.
+	SignIn bool
 }
 
 // Call is one allowed request with all that Serve may use.
@@ -75,6 +80,7 @@ type Call struct {
 	Registry Registry
 	Accounts Accounts
 	Caller   policy.Subject
+	Remote   netip.Addr // of the client, past trusted proxies
 	// Base is the URL of the registry as the client reached it, with a final slash.
 	Base string
 	// Origin is scheme://host of the same, without a final slash.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -74,7 +75,7 @@ func (x *exchange) handle() error {
 		x.handler.ServeHTTP(&x.writer, x.r.WithContext(x.context()))
 		return nil
 	}
-	if err := x.identify(); err != nil {
+	if err := x.identify(); err != nil && !x.signsIn(err) {
 		return err
 	}
 	return x.serve(trailing)
@@ -119,6 +120,16 @@ func (x *exchange) identify() error {
 	return nil
 }
 
+// signsIn reports that a refused credential does not matter: package clients
+// send the one they kept along with the login that is to replace it.
+func (x *exchange) signsIn(refused error) bool {
+	if !errors.Is(refused, policy.ErrUnauthenticated) {
+		return false
+	}
+	req, err := x.format.Parse(x.r, x.path)
+	return err == nil && req.SignIn
+}
+
 // serve parses, asks policy and lets the format answer. The path may end in a
 // slash only at the root of a registry.
 func (x *exchange) serve(trailing bool) error {
@@ -136,7 +147,7 @@ func (x *exchange) serve(trailing bool) error {
 	}
 	call := formats.Call{
 		Request: req, Registry: registry, Accounts: x.edge.Accounts, Caller: x.caller,
-		Base: x.base, Origin: x.edge.public,
+		Remote: x.remote, Base: x.base, Origin: x.edge.public,
 	}
 	if call.Origin == "" {
 		call.Origin = x.root

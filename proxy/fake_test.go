@@ -70,6 +70,8 @@ func (w *world) Identify(r *http.Request, remote netip.Addr) (policy.Subject, er
 	switch user, ok := strings.CutSuffix(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "), "-token"); {
 	case user == "":
 		return policy.Subject{}, nil
+	case user == "twice":
+		return policy.Subject{}, formats.Refuse(formats.ErrBadRequest, "two credentials")
 	case user == "hasty":
 		return policy.Subject{}, hurried{}
 	case !ok || user == "mallory":
@@ -162,6 +164,8 @@ func (u *fakeUpload) Keep(context.Context) error              { return formats.E
 type hurried struct{}
 
 func (hurried) RetryAfter() time.Duration { return 1500 * time.Millisecond }
+
+func (hurried) Unwrap() error { return policy.ErrUnauthenticated }
 
 func (hurried) Error() string { return "too many failed attempts from this address" }
 

@@ -41,7 +41,7 @@ type fault struct {
 // unwraps to counts; what is in no row is ours (500).
 var faults = [...]fault{
 	{errSlowBody, 408, "the request body came too slowly: at least 1 KiB/s over 30 s is needed", 0},
-	{errTooMany, 429, "too many failed sign-ins: wait before the next one", time.Second},
+	{errTooMany, 429, "", time.Second},
 	{errHost, 421, "", 0},
 	{formats.ErrBadRequest, 400, "the request does not make sense", 0},
 	{policy.ErrUnauthenticated, 401, "this needs a valid token", 0},
@@ -91,7 +91,10 @@ func (x *exchange) fail(err error) {
 	if known != nil {
 		err = known
 	}
-	var wait interface{ RetryAfter() time.Duration }
+	var wait interface {
+		error
+		RetryAfter() time.Duration
+	}
 	if errors.As(err, &wait) {
 		err = errors.Join(errTooMany, err)
 	}
@@ -104,7 +107,7 @@ func (x *exchange) fail(err error) {
 	}
 	f := x.failure(err)
 	if wait != nil {
-		f.RetryAfter = wait.RetryAfter()
+		f.RetryAfter, f.Sentence = wait.RetryAfter(), wait.Error()
 	}
 	x.refuse(f)
 }

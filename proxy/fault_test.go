@@ -135,6 +135,9 @@ func TestBadCredentialsAreNeverAnonymous(t *testing.T) {
 	if resp.StatusCode != 429 || resp.Header.Get("Retry-After") != "2" {
 		t.Errorf("%d, Retry-After %q; want 429 and 2", resp.StatusCode, resp.Header.Get("Retry-After"))
 	}
+	if body := text(t, resp); !strings.Contains(body, hurried{}.Error()) {
+		t.Errorf("nobody is told what there was too much of: %q", body)
+	}
 }
 
 func TestRefusalsCarryNoEntityFields(t *testing.T) {

@@ -238,11 +238,56 @@ func TestBase(t *testing.T) {
 type based struct {
 	formattest.Plain
 	base, origin string
+	remote       netip.Addr
+	caller       policy.Subject
+	calls        int
+	signIn       bool
+}
+
+func (b *based) Parse(r *http.Request, path []string) (formats.Request, error) {
+	req, err := b.Plain.Parse(r, path)
+	req.SignIn = b.signIn
+	return req, err
 }
 
 func (b *based) Serve(w http.ResponseWriter, r *http.Request, call *formats.Call) error {
-	b.base, b.origin = call.Base, call.Origin
+	b.base, b.origin, b.remote, b.caller = call.Base, call.Origin, call.Remote, call.Caller
+	b.calls++
 	return errors.New("enough")
+}
+
+// TestCallsCarryTheClient: the address past trusted proxies, as Identify got it.
+func TestCallsCarryTheClient(t *testing.T) {
+	format := &based{}
+	w := newWorld(t, func(o *Options) {
+		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} // httptest's peer
+		o.Mounts = []Mount{basedMount{o.Mounts[0], format}}
+	})
+	w.do("GET", "/pad/a/1", nil, "X-Forwarded-For: 203.0.113.5, 198.51.100.7")
+	if want := netip.MustParseAddr("198.51.100.7"); format.remote != want || w.remotes[0] != want {
+		t.Errorf("the format reads %v, Identify %v; want %v", format.remote, w.remotes[0], want)
+	}
+}
+
+// TestSignInWithAStaleCredential: what a client kept from last time does not
+// keep it from signing in, and opens nothing else.
+func TestSignInWithAStaleCredential(t *testing.T) {
+	for _, c := range []struct {
+		token  string
+		signIn bool
+		calls  int
+		user   string
+	}{
+		{"mallory-token", true, 1, ""}, {"hasty-token", true, 1, ""}, {"alice-token", true, 1, "alice"},
+		{"mallory-token", false, 0, ""}, {"hasty-token", false, 0, ""}, {"twice", true, 0, ""},
+	} {
+		format := &based{signIn: c.signIn}
+		w := newWorld(t, func(o *Options) { o.Mounts = []Mount{basedMount{o.Mounts[0], format}} })
+		w.do("GET", "/pad/-/ping", nil, "Authorization: Bearer "+c.token)
+		if format.calls != c.calls || format.caller.User != c.user {
+			t.Errorf("%+v: served %d times, to %q", c, format.calls, format.caller.User)
+		}
+	}
 }
 
 type basedMount struct {

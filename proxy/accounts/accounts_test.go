@@ -148,14 +148,14 @@ func TestUser(t *testing.T) {
 func TestLogin(t *testing.T) {
 	f, ctx := newFixture(t), t.Context()
 	ann, secret := f.user("ann", directory.Mint{})
-	session, err := f.Login(ctx, "ann", secret)
+	session, err := f.Login(ctx, here, "ann", secret)
 	must(t, err)
 	s := f.signIn(session)
 	if s.User != "ann" || s.TokenID == ann.TokenID || policy.Holds(s.Scopes, policy.AdminInstance) || !policy.Holds(s.Scopes, policy.WritePackages) {
 		t.Errorf("signed in as %+v", s)
 	}
 	for name, password := range map[string]string{"eve": secret, "": secret, "ann": "hunter2"} {
-		if _, err := f.Login(ctx, name, password); !errors.Is(err, policy.ErrUnauthenticated) {
+		if _, err := f.Login(ctx, here, name, password); !errors.Is(err, policy.ErrUnauthenticated) {
 			t.Errorf("login of %q: %v", name, err)
 		}
 	}
@@ -164,14 +164,14 @@ func TestLogin(t *testing.T) {
 		t.Errorf("after the logout: %v", err)
 	}
 	_, bound := f.user("ann", directory.Mint{Limits: policy.Limits{CIDRs: []string{"192.0.2.0/24"}}})
-	if _, err := f.Login(ctx, "ann", bound); !errors.Is(err, policy.ErrUnauthenticated) {
-		t.Errorf("login from nowhere with a limited token: %v", err)
+	if _, err := f.Login(ctx, netip.MustParseAddr("198.51.100.1"), "ann", bound); !errors.Is(err, policy.ErrUnauthenticated) {
+		t.Errorf("login from outside the limit: %v", err)
 	}
-	if _, err := f.Login(WithRemote(ctx, here), "ann", bound); err != nil {
+	if _, err := f.Login(ctx, here, "ann", bound); err != nil {
 		t.Errorf("login from inside the limit: %v", err)
 	}
 	_, useless := f.user("ann", directory.Mint{Scopes: []policy.Scope{policy.AdminOrg}})
-	if _, err := f.Login(ctx, "ann", useless); !errors.Is(err, formats.ErrBadRequest) {
+	if _, err := f.Login(ctx, here, "ann", useless); !errors.Is(err, formats.ErrBadRequest) {
 		t.Errorf("login with a token of no use for packages: %v", err)
 	}
 }

@@ -12,20 +12,6 @@ import (
 	"larder/policy/token"
 )
 
-type remoteKey struct{}
-
-// WithRemote tells Login where the client is. Without it a token that is
-// limited to networks is refused there, and failures of all clients are
-// counted together.
-func WithRemote(ctx context.Context, remote netip.Addr) context.Context {
-	return context.WithValue(ctx, remoteKey{}, remote)
-}
-
-func remoteOf(ctx context.Context) netip.Addr {
-	a, _ := ctx.Value(remoteKey{}).(netip.Addr)
-	return a
-}
-
 // User returns a user's public facts; an organization is no user. Errors:
 // formats.ErrNotFound.
 func (a *Accounts) User(ctx context.Context, name string) (formats.User, error) {
@@ -39,8 +25,8 @@ func (a *Accounts) User(ctx context.Context, name string) (formats.User, error) 
 // Login trades a token, given as the password of the user it belongs to, for a
 // session token without administrative scopes. The session ends with the token
 // it was traded for. Errors: policy.ErrUnauthenticated, directory.ThrottledError.
-func (a *Accounts) Login(ctx context.Context, name, password string) (string, error) {
-	caller, err := a.directory.Authenticate(ctx, password, remoteOf(ctx))
+func (a *Accounts) Login(ctx context.Context, from netip.Addr, name, password string) (string, error) {
+	caller, err := a.directory.Authenticate(ctx, password, from)
 	if err != nil {
 		return "", err
 	}
