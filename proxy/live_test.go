@@ -27,10 +27,15 @@ import (
 )
 
 // spy is a TCP connection that notes what is handed to its ReadFrom, which is
-// where the kernel takes over.
+// where the kernel takes over, and how often it is written to beside that.
 type spy struct {
 	*net.TCPConn
-	files *atomic.Int64
+	files, writes *atomic.Int64
+}
+
+func (s spy) Write(p []byte) (int, error) {
+	s.writes.Add(1)
+	return s.TCPConn.Write(p)
 }
 
 func (s spy) ReadFrom(src io.Reader) (int64, error) {
@@ -44,7 +49,7 @@ func (s spy) ReadFrom(src io.Reader) (int64, error) {
 
 type spyListener struct {
 	net.Listener
-	files atomic.Int64
+	files, writes atomic.Int64
 }
 
 func (l *spyListener) Accept() (net.Conn, error) {
@@ -52,7 +57,7 @@ func (l *spyListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return spy{c.(*net.TCPConn), &l.files}, nil
+	return spy{c.(*net.TCPConn), &l.files, &l.writes}, nil
 }
 
 // live serves w until the test ends, and returns the address and the listener.

@@ -48,6 +48,7 @@ var ErrDrain = errors.New("transfers were cut at the end of the draining time")
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServerOptions) error {
 	srv := newServer(ctx, h, o)
 	done := make(chan error, 1)
+	l = listener{l}
 	go func() {
 		if o.TLS != nil {
 			done <- srv.ServeTLS(l, "", "")
@@ -75,6 +76,7 @@ func newServer(ctx context.Context, h http.Handler, o ServerOptions) *http.Serve
 			MaxReceiveBufferPerConnection: connectionRoom,
 		},
 		ErrorLog:    log.New(serverLog{o.Log}, "", 0),
+		ConnContext: withConn,
 		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	if o.TLS != nil {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -15,6 +16,7 @@ type writer struct {
 	http.ResponseWriter
 	x      *exchange
 	from   io.ReaderFrom // of ResponseWriter; nil over HTTP/2
+	conn   *conn         // nil where writes are not joined
 	ctl    http.ResponseController
 	status int   // 0 until the head was written
 	bytes  int64 // of the body
@@ -28,6 +30,7 @@ func (w *writer) wrap(inner http.ResponseWriter, x *exchange) {
 	w.ResponseWriter, w.x = inner, x
 	w.from, _ = inner.(io.ReaderFrom)
 	w.ctl = *http.NewResponseController(inner)
+	w.conn = connOf(x.r)
 	w.pace = newPace(writeRate, writeSlack)
 	w.rearm = x.r.ProtoMajor >= 2
 }
@@ -73,10 +76,14 @@ func (w *writer) arm(now time.Time) {
 }
 
 // step runs one piece of the body under a deadline.
-func (w *writer) step(move func() (int64, error)) (int64, error) {
+func (w *writer) step(move func() (int64, error)) (n int64, err error) {
 	began := time.Now()
 	w.arm(began)
-	n, err := move()
+	if w.bytes == 0 && w.conn != nil {
+		w.conn.join()
+		defer func() { err = errors.Join(err, w.conn.release()) }()
+	}
+	n, err = move()
 	w.bytes += n
 	w.pace.took(time.Since(began), n)
 	if w.rearm {
