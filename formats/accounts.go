@@ -35,8 +35,12 @@ type Accounts interface {
 // Pairings live in memory for five minutes and yield their token once.
 type Pairing interface {
 	// Begin returns the id to poll with and the code to confirm with; the two
-	// are different secrets.
-	Begin(ctx context.Context) (id, code string, err error)
+	// are different secrets. from is where the client is. Errors: one with a
+	// method RetryAfter() time.Duration while too many wait there, or in all.
+	Begin(ctx context.Context, from netip.Addr) (id, code string, err error)
+	// Waiting says where the login of a code was begun, for whoever is to
+	// confirm it. Errors: ErrNotFound.
+	Waiting(ctx context.Context, code string) (from netip.Addr, err error)
 	// Confirm binds the caller to the pairing. Errors: ErrNotFound.
 	Confirm(ctx context.Context, code string, caller policy.Subject) error
 	// Take returns the secret once confirmed, ok=false while waiting.

@@ -91,7 +91,7 @@ func (s *serving) serveLogin() error {
 }
 
 func (s *serving) serveLoginWeb() error {
-	id, code, err := s.Accounts.Pairing().Begin(s.r.Context())
+	id, code, err := s.Accounts.Pairing().Begin(s.r.Context(), s.Remote)
 	if err != nil {
 		return err
 	}

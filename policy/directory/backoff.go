@@ -49,18 +49,19 @@ func (b *backoff) failed(remote netip.Addr, secret string, now time.Time) time.D
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	hint := strings.Clone(secret[:min(len(secret), hintLength)])
-	return max(strike(b.addresses, network(remote), addressBurst, now), strike(b.hints, hint, hintBurst, now))
+	return max(strike(b.addresses, Network(remote), addressBurst, now), strike(b.hints, hint, hintBurst, now))
 }
 
-// network is the unit that is counted: an address, or what one IPv6 customer has.
-func network(a netip.Addr) netip.Prefix {
+// Network is the unit by which clients are counted: an address, or what one
+// IPv6 customer has. Clients without an address are one unit, the zero Prefix.
+func Network(a netip.Addr) netip.Prefix {
 	bits := 32
 	if a.Is6() {
 		bits = 64
 	}
 	p, err := a.Prefix(bits)
 	if err != nil {
-		return netip.Prefix{} // callers without an address count as one
+		return netip.Prefix{}
 	}
 	return p
 }

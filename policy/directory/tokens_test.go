@@ -368,7 +368,7 @@ func TestBackoffPerTokenAndNetwork(t *testing.T) {
 		t.Errorf("%d of 5 were throttled", throttled)
 	}
 	a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::ffff")
-	if network(a) != network(b) || network(a) == network(netip.MustParseAddr("2001:db8:0:1::1")) || network(netip.Addr{}).IsValid() {
+	if Network(a) != Network(b) || Network(a) == Network(netip.MustParseAddr("2001:db8:0:1::1")) || Network(netip.Addr{}).IsValid() {
 		t.Error("networks are told apart wrongly")
 	}
 }

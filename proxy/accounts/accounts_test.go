@@ -3,6 +3,7 @@ package accounts
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -233,11 +234,16 @@ func TestPairing(t *testing.T) {
 			t.Errorf("%s: %v, want not found", what, err)
 		}
 	}
-	id, code, err := p.Begin(ctx)
+	id, code, err := p.Begin(ctx, here)
 	must(t, err)
-	if id == code {
-		t.Error("one secret for both")
+	if id == code || len(code) < 26 || len(id) < 26 {
+		t.Errorf("one secret for both, or one that can be guessed: %d and %d characters", len(id), len(code))
 	}
+	if from, err := p.Waiting(ctx, code); from != here || err != nil {
+		t.Errorf("begun at %v, %v", from, err)
+	}
+	_, err = p.Waiting(ctx, id)
+	gone("the id shows", err)
 	if s, ok, err := p.Take(ctx, id); s != "" || ok || err != nil {
 		t.Errorf("before the confirmation: %q %v %v", s, ok, err)
 	}
@@ -249,6 +255,8 @@ func TestPairing(t *testing.T) {
 	}
 	must(t, p.Confirm(ctx, code, ann))
 	gone("a second confirmation", p.Confirm(ctx, code, ann))
+	_, err = p.Waiting(ctx, code)
+	gone("a confirmed code shows", err)
 	secret, ok, err := p.Take(ctx, id)
 	if err != nil || !ok || f.signIn(secret).User != "ann" {
 		t.Fatalf("taken: %v %v", ok, err)
@@ -256,15 +264,17 @@ func TestPairing(t *testing.T) {
 	_, _, err = p.Take(ctx, id)
 	gone("a second take", err)
 
-	id, code, err = p.Begin(ctx)
+	id, code, err = p.Begin(ctx, here)
 	must(t, err)
 	f.forward(pairingLife)
 	gone("a late confirmation", p.Confirm(ctx, code, ann))
+	_, err = p.Waiting(ctx, code)
+	gone("a late code shows", err)
 	_, _, err = p.Take(ctx, id)
 	gone("a late take", err)
 
 	// Whoever confirmed and was then shut out gives nothing.
-	id, code, err = p.Begin(ctx)
+	id, code, err = p.Begin(ctx, here)
 	must(t, err)
 	must(t, p.Confirm(ctx, code, ann))
 	must(t, f.Revoke(ctx, ann, annSecret))
@@ -275,23 +285,40 @@ func TestPairing(t *testing.T) {
 	gone("another take", err)
 }
 
+// One network can keep itself from signing in, but nobody else; all together
+// cannot fill the memory.
 func TestPairingsAreBounded(t *testing.T) {
 	f, ctx := newFixture(t), t.Context()
 	p := f.Pairing()
-	for range maxPairings {
-		_, _, err := p.Begin(ctx)
-		must(t, err)
+	fill := func(from netip.Addr, n int) {
+		t.Helper()
+		for range n {
+			_, _, err := p.Begin(ctx, from)
+			must(t, err)
+		}
 	}
+	refused := func(from netip.Addr, want time.Duration) {
+		t.Helper()
+		_, _, err := p.Begin(ctx, from)
+		var wait interface{ RetryAfter() time.Duration }
+		if !errors.As(err, &wait) || wait.RetryAfter() != want {
+			t.Errorf("one too many from %v: %v, want a wait of %v", from, err, want)
+		}
+	}
+	fill(here, maxWaiting)
 	f.forward(time.Minute)
-	_, _, err := p.Begin(ctx)
-	var wait interface{ RetryAfter() time.Duration }
-	if !errors.As(err, &wait) || wait.RetryAfter() != pairingLife-time.Minute {
-		t.Errorf("one too many: %v", err)
+	refused(here, pairingLife-time.Minute)
+	for i := range (maxPairings - maxWaiting) / maxWaiting {
+		// What one IPv6 customer has counts as one.
+		fill(netip.MustParseAddr(fmt.Sprintf("2001:db8:0:%x::%d", i, i)), maxWaiting/2)
+		fill(netip.MustParseAddr(fmt.Sprintf("2001:db8:0:%x::ffff", i)), maxWaiting/2)
 	}
+	refused(netip.MustParseAddr("198.51.100.1"), pairingLife-time.Minute)
 	f.forward(pairingLife - time.Minute)
-	if _, _, err = p.Begin(ctx); err != nil {
-		t.Errorf("after they ended: %v", err)
-	}
+	fill(netip.MustParseAddr("198.51.100.1"), 1)
+	f.forward(pairingLife)
+	fill(here, maxWaiting)
+	refused(here, pairingLife)
 }
 
 // Of many that ask at once, one gets the token, and one token is made.
@@ -299,7 +326,7 @@ func TestTakeOnce(t *testing.T) {
 	f, ctx := newFixture(t), t.Context()
 	ann, _ := f.user("ann", directory.Mint{})
 	p := f.Pairing()
-	id, code, err := p.Begin(ctx)
+	id, code, err := p.Begin(ctx, here)
 	must(t, err)
 	must(t, p.Confirm(ctx, code, ann))
 	var mu sync.Mutex
@@ -330,7 +357,7 @@ func TestTakeAgainAfterFailure(t *testing.T) {
 		}
 		return "secret", nil
 	})
-	id, code, err := p.Begin(t.Context())
+	id, code, err := p.Begin(t.Context(), here)
 	must(t, err)
 	must(t, p.Confirm(t.Context(), code, policy.Subject{User: "ann"}))
 	if _, ok, err := p.Take(t.Context(), id); ok || !errors.Is(err, broken) {

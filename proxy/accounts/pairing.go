@@ -4,21 +4,27 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
 	"larder/formats"
 	"larder/policy"
+	"larder/policy/directory"
 )
 
 const (
 	pairingLife = 5 * time.Minute
 	maxPairings = 1000
+	// maxWaiting bounds those of one network, so that it cannot keep all others
+	// from signing in.
+	maxWaiting = 100
 )
 
 // pairing is one login that waits.
 type pairing struct {
 	id, code string
+	from     netip.Addr
 	ends     time.Time
 	caller   policy.Subject // the anonymous until confirmed
 	taking   bool
@@ -30,13 +36,17 @@ type pairings struct {
 	clock   func() time.Time
 	session func(context.Context, policy.Subject) (string, error)
 
-	mu     sync.Mutex
-	byID   map[string]*pairing
-	byCode map[string]*pairing
+	mu      sync.Mutex
+	byID    map[string]*pairing
+	byCode  map[string]*pairing
+	waiting map[netip.Prefix]int // by network, of byID
 }
 
 func newPairings(clock func() time.Time, session func(context.Context, policy.Subject) (string, error)) *pairings {
-	return &pairings{clock: clock, session: session, byID: map[string]*pairing{}, byCode: map[string]*pairing{}}
+	return &pairings{
+		clock: clock, session: session,
+		byID: map[string]*pairing{}, byCode: map[string]*pairing{}, waiting: map[netip.Prefix]int{},
+	}
 }
 
 // busyError says that too many logins wait. It becomes a 429.
@@ -49,43 +59,70 @@ func (e *busyError) Error() string {
 // RetryAfter is when the oldest of them ends.
 func (e *busyError) RetryAfter() time.Duration { return e.wait }
 
-func (p *pairings) Begin(context.Context) (id, code string, err error) {
+func (p *pairings) Begin(_ context.Context, from netip.Addr) (id, code string, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.clock()
-	if len(p.byID) >= maxPairings {
-		if wait := p.sweep(now); wait > 0 {
-			return "", "", &busyError{wait}
-		}
+	if wait := p.room(directory.Network(from), now); wait > 0 {
+		return "", "", &busyError{wait}
 	}
-	n := &pairing{id: rand.Text(), code: rand.Text(), ends: now.Add(pairingLife)}
+	n := &pairing{id: rand.Text(), code: rand.Text(), from: from, ends: now.Add(pairingLife)}
 	p.byID[n.id], p.byCode[n.code] = n, n
+	p.waiting[directory.Network(from)]++
 	return n.id, n.code, nil
 }
 
-// sweep drops what is over. It returns how long to wait for room, 0 for none.
-func (p *pairings) sweep(now time.Time) time.Duration {
+// room drops what is over when there is none. It returns how long a network has
+// to wait for room, 0 for not at all.
+func (p *pairings) room(network netip.Prefix, now time.Time) time.Duration {
+	crowded := p.waiting[network] >= maxWaiting
+	if !crowded && len(p.byID) < maxPairings {
+		return 0
+	}
 	wait := pairingLife
 	for _, n := range p.byID {
 		left := n.ends.Sub(now)
 		if left <= 0 {
 			p.drop(n)
 		}
-		wait = min(wait, left)
+		if !crowded || directory.Network(n.from) == network {
+			wait = min(wait, left)
+		}
 	}
-	if len(p.byID) < maxPairings {
-		return 0
-	}
-	return wait
+	return max(wait, 0)
 }
 
 func (p *pairings) drop(n *pairing) {
 	delete(p.byID, n.id)
 	delete(p.byCode, n.code)
+	network := directory.Network(n.from)
+	if p.waiting[network]--; p.waiting[network] == 0 {
+		delete(p.waiting, network)
+	}
 }
 
 func errPairing() error {
 	return formats.Refuse(formats.ErrNotFound, "this login is over or was never begun: begin it again")
+}
+
+// open returns the pairing that waits under a code, nil for none. The caller
+// holds the lock.
+func (p *pairings) open(code string) *pairing {
+	n := p.byCode[code]
+	if n == nil || !p.clock().Before(n.ends) {
+		return nil
+	}
+	return n
+}
+
+func (p *pairings) Waiting(_ context.Context, code string) (netip.Addr, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.open(code)
+	if n == nil {
+		return netip.Addr{}, errPairing()
+	}
+	return n.from, nil
 }
 
 func (p *pairings) Confirm(_ context.Context, code string, caller policy.Subject) error {
@@ -94,8 +131,8 @@ func (p *pairings) Confirm(_ context.Context, code string, caller policy.Subject
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := p.byCode[code]
-	if n == nil || !p.clock().Before(n.ends) {
+	n := p.open(code)
+	if n == nil {
 		return errPairing()
 	}
 	delete(p.byCode, code) // a code counts once

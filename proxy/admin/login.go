@@ -59,6 +59,10 @@ type handled struct{}
 type loginPage struct {
 	Sentence string // what went wrong, "" at first
 	Done     string // the user who is signed in now
+	Waits    bool   // the login can still be confirmed
+	// From is where it was begun, and You where the person is who confirms it:
+	// that tells a login begun by somebody else.
+	From, You netip.Addr
 }
 
 // maxForm bounds the login form, in bytes.
@@ -67,22 +71,24 @@ const maxForm = 16 << 10
 // serveLogin shows the form, and binds whoever owns the token in it to the
 // login that waits under the code of the path.
 func (p *pages) serveLogin(c *call) error {
-	switch c.r.Method {
-	case http.MethodGet, http.MethodHead:
-		return p.show(c, http.StatusOK, loginPage{})
-	case http.MethodPost:
-	default:
-		return &formats.MethodError{Allow: []string{http.MethodGet, http.MethodPost}}
+	read := c.r.Method == http.MethodGet || c.r.Method == http.MethodHead
+	if !read && c.r.Method != http.MethodPost {
+		return &formats.MethodError{Allow: []string{http.MethodGet, http.MethodHead, http.MethodPost}}
 	}
-	user, err := p.confirm(c)
+	from, err := p.Pairing.Waiting(c.r.Context(), c.r.PathValue("code"))
+	page := loginPage{Waits: err == nil, From: from, You: c.visit.Remote}
+	if err == nil && !read {
+		page.Done, err = p.confirm(c)
+	}
 	if err == nil {
-		return p.show(c, http.StatusOK, loginPage{Done: user})
+		return p.show(c, http.StatusOK, page)
 	}
 	problem := c.problem(err)
 	if problem.retry > 0 {
 		c.w.Header().Set("Retry-After", fmt.Sprint(int64(problem.retry.Seconds())+1))
 	}
-	return p.show(c, problem.Status, loginPage{Sentence: problem.Detail})
+	page.Sentence = problem.Detail
+	return p.show(c, problem.Status, page)
 }
 
 func (p *pages) confirm(c *call) (string, error) {
@@ -98,7 +104,10 @@ func (p *pages) confirm(c *call) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return caller.User, p.Pairing.Confirm(c.r.Context(), c.r.PathValue("code"), caller)
+	if err := p.Pairing.Confirm(c.r.Context(), c.r.PathValue("code"), caller); err != nil {
+		return "", err
+	}
+	return caller.User, nil
 }
 
 // identify finds the owner of a token as if a client had sent it.
