@@ -14,28 +14,6 @@ import (
 // has 41; the rest is room for user names.
 const maxCredential = 4 << 10
 
-// Credential finds the token that a request carries; ok is false where there
-// is none at all. Clients put it into (policy.md section 3.1):
-//
-//	Authorization: Bearer <token>, token <token>, or <token> alone
-//	Authorization: Basic, the token as password; or as user without a password
-//	X-NuGet-ApiKey: <token>
-//
-// A query string is never looked at. A header that is there, however empty, is
-// a credential, so that nobody falls back to the anonymous by mistake. Errors:
-// formats.ErrBadRequest for more than one header or two different tokens,
-// policy.ErrUnauthenticated for what cannot be read.
-func Credential(r *http.Request) (secret string, ok bool, err error) {
-	found, err := credentials(r)
-	if err != nil || len(found) == 0 {
-		return "", false, err
-	}
-	if len(found) == 2 && found[0] != found[1] {
-		return "", false, errTwo()
-	}
-	return found[0], true, nil
-}
-
 func errTwo() error {
 	return formats.Refuse(formats.ErrBadRequest, "the request carries two different credentials: send one")
 }
@@ -44,9 +22,19 @@ func unreadable(sentence string) error {
 	return formats.Refuse(policy.ErrUnauthenticated, sentence)
 }
 
-// credentials returns at most two: the key of NuGet first, then that of
-// Authorization. A key that does not look like a token is a dummy word, which
-// some clients want beside Basic, and does not count then.
+// credentials finds the tokens that a request carries, at most two: the key of
+// NuGet first, then that of Authorization. A key that does not look like a token
+// is a dummy word, which some clients want beside Basic, and does not count
+// then. Clients put tokens into (policy.md section 3.1):
+//
+//	Authorization: Bearer <token>, token <token>, or <token> alone
+//	Authorization: Basic, the token as password; or as user without a password
+//	X-NuGet-ApiKey: <token>
+//
+// A query string is never looked at. A header that is there, however empty, is
+// a credential, so that nobody falls back to the anonymous by mistake. Errors:
+// formats.ErrBadRequest for a header that is there twice or two tokens in one,
+// policy.ErrUnauthenticated for what cannot be read.
 func credentials(r *http.Request) ([]string, error) {
 	var found []string
 	key, hasKey, err := single(r.Header, "X-Nuget-Apikey")
