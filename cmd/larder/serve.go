@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -104,6 +105,8 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	floor := quieten()
+	defer runtime.KeepAlive(floor)
 	err = f.run(ctx, n)
 	return errors.Join(err, n.close())
 }
