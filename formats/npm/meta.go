@@ -20,9 +20,9 @@ const maxStars = 500
 type about struct {
 	Maintainers []Person        `json:"maintainers,omitempty"`
 	Users       map[string]bool `json:"users,omitempty"`
-	// LatestAt is when a publish last moved latest: publishes that overlap in
-	// time leave it at the highest of their versions.
-	LatestAt time.Time `json:"latestAt,omitzero"`
+	// Moves are the last publishes that moved latest; whoever moves it by other
+	// means forgets them.
+	Moves []moved `json:"moves,omitempty"`
 	// Summary describes the version that latest names, for search.
 	Summary summary `json:"summary,omitzero"`
 }

@@ -187,8 +187,12 @@ func (p *reading) part(name string) error {
 		}
 	case "maintainers":
 		p.owners = true
+		known := map[string]bool{}
 		for e := range elements(raw) {
-			p.pub.Maintainers = append(p.pub.Maintainers, Person{textField(e, "name"), textField(e, "email")})
+			if who := (Person{textField(e, "name"), textField(e, "email")}); !known[who.Name] {
+				known[who.Name] = true
+				p.pub.Maintainers = append(p.pub.Maintainers, who)
+			}
 		}
 	}
 	return nil

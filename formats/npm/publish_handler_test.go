@@ -262,7 +262,7 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	// A whole document that inflates without end.
-	bomb := squeezed(t, []byte(`{"name":"big","x":"`+strings.Repeat("a", 40<<20)+`"}`))
+	bomb := squeezed(t, []byte(`{"name":"big","x":"`+strings.Repeat("a", 8<<20)+`"}`))
 	w.want(413, "PUT", "/big", "admin", string(bomb), "Content-Encoding: gzip")
 	long := strings.Repeat("é", 40<<10)
 	w.publish("admin", "big", "1.0.0", top("readme", long))

@@ -32,11 +32,16 @@ func (s *serving) unpublish(pub *Publication) error {
 			}
 		}
 		for tag, v := range pub.Tags {
-			if checkTag(tag) == nil {
+			r, err := tx.Release(v)
+			switch {
+			case errors.Is(err, formats.ErrNotFound):
+			case err != nil:
+				return err
+			case r.Retracted.IsZero() && checkTag(tag) == nil:
 				p.Tags[tag] = v
 			}
 		}
-		return settleTags(tx, p, a)
+		return s.settleTags(tx, p, a)
 	})
 	if err != nil {
 		return err
@@ -46,20 +51,21 @@ func (s *serving) unpublish(pub *Publication) error {
 
 // Settle puts tags and the summary for searches right after versions went away
 // or came back by other ways than this protocol.
-func (*Format) Settle(tx formats.Tx, p *formats.Package) error {
+func (f *Format) Settle(tx formats.Tx, p *formats.Package) error {
 	a, err := readAbout(p)
 	if err != nil {
 		return err
 	}
-	if err := settleTags(tx, p, &a); err != nil {
+	if err := f.settleTags(tx, p, &a); err != nil {
 		return err
 	}
 	return a.store(p)
 }
 
 // settleTags drops the tags of versions that are not there, and gives latest
-// to the highest version if it lost its own.
-func settleTags(tx formats.Tx, p *formats.Package, a *about) error {
+// to the highest version if it lost its own. A package without any version is
+// gone; its name and its versions stay reserved.
+func (f *Format) settleTags(tx formats.Tx, p *formats.Package, a *about) error {
 	var living []string
 	there := map[string]bool{}
 	for r, err := range tx.Releases() {
@@ -76,7 +82,11 @@ func settleTags(tx formats.Tx, p *formats.Package, a *about) error {
 			delete(p.Tags, tag)
 		}
 	}
-	if p.Tags["latest"] == "" && len(living) > 0 {
+	a.Moves = nil
+	switch {
+	case len(living) == 0 && p.Deleted.IsZero():
+		p.Deleted = f.clock().UTC()
+	case len(living) > 0 && p.Tags["latest"] == "":
 		p.Tags["latest"] = Latest(living)
 	}
 	return resummarize(tx, p, a)
@@ -98,7 +108,13 @@ func resummarize(tx formats.Tx, p *formats.Package, a *about) error {
 
 // serveDelete removes the whole package; its name and versions stay reserved.
 func (s *serving) serveDelete() error {
-	err := s.alter(policy.Delete, s.t.Rev, func(tx formats.Tx, p *formats.Package, _ *about) error {
+	err := s.alter(policy.Delete, "", func(tx formats.Tx, p *formats.Package, a *about) error {
+		if !p.Deleted.IsZero() {
+			return errUnchanged // what npm repeats when it got no answer
+		}
+		if s.t.Rev != revision(p) {
+			return errConflict()
+		}
 		var all []string
 		for r, err := range tx.Releases() {
 			if err != nil {
@@ -111,9 +127,7 @@ func (s *serving) serveDelete() error {
 				return err
 			}
 		}
-		clear(p.Tags)
-		p.Deleted = s.clock().UTC()
-		return nil
+		return s.settleTags(tx, p, a)
 	})
 	if err != nil {
 		return err
@@ -136,15 +150,15 @@ func (s *serving) serveDeleteTarball() error {
 			}
 		}
 		if version == "" {
-			return nil
+			return errUnchanged
 		}
 		if s.t.Rev != revision(p) {
-			return formats.Refuse(formats.ErrConflict, "document update conflict")
+			return errConflict()
 		}
 		if err := tx.Retract(version); err != nil {
 			return err
 		}
-		return settleTags(tx, p, a)
+		return s.settleTags(tx, p, a)
 	})
 	if err != nil {
 		return err
@@ -162,7 +176,7 @@ func (s *serving) serveSetTags() error {
 	tags := map[string]string{}
 	if s.t.Op == opTagSet {
 		var version string
-		if json.Unmarshal(body, &version) != nil {
+		if json.Unmarshal(body, &version) != nil || version == "" {
 			return bad("the body must be a version as a JSON string")
 		}
 		tags[s.t.Tag] = version
@@ -185,6 +199,7 @@ func (s *serving) serveSetTags() error {
 			}
 			p.Tags[tag] = version
 		}
+		a.Moves = nil
 		return resummarize(tx, p, a)
 	})
 	if err != nil {
@@ -216,21 +231,15 @@ func (s *serving) serveAccess() error {
 	if err != nil {
 		return err
 	}
-	var visibility policy.Visibility
-	switch access := textField(body, "access"); {
-	case !json.Valid(body) || !isObject(body):
-		return bad("the body must be a JSON object")
-	case access == "public":
-		visibility = policy.Public
-	case access == "restricted":
-		visibility = policy.Private
-	case field(body, "publish_requires_tfa") != nil:
-		return bad("this registry has no second factor; limit a token instead: larder token create --help")
-	default:
-		return bad("access must be public or restricted")
+	visibility, err := accessOf(body)
+	if err != nil {
+		return err
 	}
 	err = s.alter(policy.Settings, "", func(_ formats.Tx, p *formats.Package, _ *about) error {
-		if p.Visibility == policy.Public && visibility != policy.Public {
+		switch {
+		case visibility == "", visibility == p.Visibility:
+			return errUnchanged
+		case p.Visibility == policy.Public:
 			return formats.Refuse(formats.ErrConflict, "a public package cannot become private again")
 		}
 		p.Visibility = visibility
@@ -241,3 +250,25 @@ func (s *serving) serveAccess() error {
 	}
 	return s.json(http.StatusOK, []byte(`{"ok":"access updated"}`))
 }
+
+// accessOf reads the body of an access call: the visibility to set, "" for none.
+func accessOf(body []byte) (policy.Visibility, error) {
+	if !json.Valid(body) || !isObject(body) {
+		return "", bad("the body must be a JSON object")
+	}
+	switch textField(body, "access") {
+	case "public":
+		return policy.Public, nil
+	case "restricted":
+		return policy.Private, nil
+	}
+	switch factor := field(body, "publish_requires_tfa"); {
+	case string(factor) == "false":
+		return "", nil // as it is
+	case factor != nil:
+		return "", bad("this registry has no second factor; limit a token instead: larder token create --help")
+	}
+	return "", bad("access must be public or restricted")
+}
+
+func errConflict() error { return formats.Refuse(formats.ErrConflict, "document update conflict") }

@@ -56,9 +56,11 @@ func (b *bound) changeable(ctx context.Context, c formats.Change, o *owned) erro
 			"%s cannot be published to %s: the name is claimed for another owner", c.Package, b.repository))
 	case c.Create:
 		return b.origin(ctx, c.Package, o)
-	case o.upstream != "" && !o.ours():
+	}
+	// An upstream that cannot be asked leaves the name missing, as it is here.
+	if id, err := b.source(ctx, c.Package, o); err == nil && id != "" {
 		return formats.Refuse(policy.ErrDenied, fmt.Sprintf(
-			"%s comes from the upstream %s; copies of upstream packages cannot be changed here", c.Package, o.upstream))
+			"%s comes from the upstream %s; copies of upstream packages cannot be changed here", c.Package, id))
 	}
 	return b.missing(c.Package)
 }
@@ -91,34 +93,41 @@ func (b *bound) commit(ctx context.Context, c formats.Change, home string, fn fu
 // origin holds the rule that a name belongs to whoever had it first: one that
 // an upstream has, and that no claim makes ours, is not published here.
 func (b *bound) origin(ctx context.Context, pkg string, o *owned) error {
-	if o.claim != "" {
+	id, err := b.source(ctx, pkg, o)
+	switch {
+	case err != nil:
+		return fmt.Errorf("whether an upstream has %s is not known now: %w", pkg, err)
+	case id == "":
 		return nil
 	}
-	taken := func(id string) error {
-		return formats.Refuse(policy.ErrDenied, fmt.Sprintf(
-			"%s exists in the upstream %s; an administrator can make the name yours with: larder claim add %s %q OWNER/REPOSITORY",
-			pkg, id, b.spec.Format.Name(), pkg))
-	}
-	if o.upstream != "" {
-		return taken(o.upstream)
+	return formats.Refuse(policy.ErrDenied, fmt.Sprintf(
+		"%s exists in the upstream %s; an administrator can make the name yours with: larder claim add %s %q OWNER/REPOSITORY",
+		pkg, id, b.spec.Format.Name(), pkg))
+}
+
+// source returns the upstream that has a name which is not ours, "" for none.
+// Errors: those of upstream.
+func (b *bound) source(ctx context.Context, pkg string, o *owned) (id string, err error) {
+	switch {
+	case o.ours():
+		return "", nil
+	case o.upstream != "":
+		return o.upstream, nil
 	}
 	// Under the URL of one repository the upstream is not asked: no client has
 	// told it the name there, and we must not be the first.
 	probe, ok := b.spec.Format.(Prober)
 	if !ok || b.narrowed() {
-		return nil
+		return "", nil
 	}
 	sources, err := b.sources(ctx, o)
 	if err == nil {
-		var id string
-		if _, id, err = b.known(ctx, sources, probe.Probe(pkg)); err == nil {
-			return taken(id)
-		}
+		_, id, err = b.known(ctx, sources, probe.Probe(pkg))
 	}
 	if errors.Is(err, formats.ErrNotFound) {
-		return nil
+		return "", nil
 	}
-	return fmt.Errorf("whether an upstream has %s is not known now: %w", pkg, err)
+	return id, err
 }
 
 // Prober is implemented by formats whose packages have a document that exists
