@@ -25,6 +25,7 @@ func (x *exchange) end() {
 	}
 	// What is still buffered is sent after the handler returns.
 	x.arm(time.Now())
+	x.body.leave()
 	x.record(stack, v != nil)
 	if v != nil {
 		panic(http.ErrAbortHandler)

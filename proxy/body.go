@@ -76,9 +76,24 @@ func (b *body) failed(err error) (gone bool, known error) {
 	return false, formats.Refuse(formats.ErrBadRequest, "the request body cannot be read: it is not framed as HTTP wants")
 }
 
-// abandon says that the rest of the body will not be read.
+// unread reports whether some of the body is still to come.
+func (b *body) unread() bool { return b.ReadCloser != nil && b.err != io.EOF }
+
+// abandon says that the rest of the body will not be read. Without it net/http
+// would read that rest before the first byte of the reply, and wait for it.
 func (b *body) abandon(h http.Header) {
-	if b.ReadCloser != nil && b.err != io.EOF {
+	if b.unread() && !b.w.rearm {
 		h["Connection"] = []string{"close"}
+	}
+}
+
+// drainTime is how long the end of a body is waited for that nobody reads.
+const drainTime = 5 * time.Second
+
+// leave bounds what net/http does behind a reply: it reads on for up to
+// 256 KiB, so that the client sees the reply, and without a deadline for ever.
+func (b *body) leave() {
+	if b.unread() && !b.w.rearm {
+		_ = b.w.ctl.SetReadDeadline(time.Now().Add(drainTime)) // refused by recorders only
 	}
 }

@@ -99,7 +99,8 @@ func (x *exchange) fail(err error) {
 		err = errors.Join(errTooMany, err)
 	}
 	x.err = err
-	if x.status == 0 && (gone || x.r.Context().Err() != nil) {
+	// A read that fails ends the request's context too, whatever the reason.
+	if x.status == 0 && (gone || known == nil && x.r.Context().Err() != nil) {
 		x.status, x.err = statusGone, errors.Join(errGone, err)
 	}
 	if x.status != 0 {
@@ -198,7 +199,6 @@ func (x *exchange) refuse(f *formats.Failure) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	x.body.abandon(h)
 	x.WriteHeader(f.Status)
 	if x.r.Method == http.MethodHead {
 		return

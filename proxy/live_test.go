@@ -68,6 +68,13 @@ func live(t *testing.T, h http.Handler, o ServerOptions) (addr string, l *spyLis
 		t.Fatal(err)
 	}
 	l = &spyListener{Listener: inner}
+	serveOn(t, l, h, o)
+	return inner.Addr().String(), l
+}
+
+// serveOn serves h on l until the test ends.
+func serveOn(t *testing.T, l net.Listener, h http.Handler, o ServerOptions) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- Serve(ctx, l, h, o) }()
@@ -77,7 +84,6 @@ func live(t *testing.T, h http.Handler, o ServerOptions) (addr string, l *spyLis
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	return inner.Addr().String(), l
 }
 
 func bigFile(t *testing.T, size int64) string {

@@ -48,6 +48,7 @@ func (w *writer) Abort(cause error) {
 func (w *writer) WriteHeader(status int) {
 	if status >= 200 && w.status == 0 {
 		w.status = status
+		w.x.body.abandon(w.Header())
 		w.stamp()
 		w.arm(time.Now())
 	}
