@@ -130,6 +130,19 @@ const (
 	Allow
 )
 
+// String returns the word of logs and metrics.
+func (v Verdict) String() string {
+	switch v {
+	case Allow:
+		return "allow"
+	case Challenge:
+		return "challenge"
+	case Hide:
+		return "hide"
+	}
+	return "deny"
+}
+
 // Decision is a verdict with what the caller is told.
 type Decision struct {
 	Verdict Verdict

@@ -41,7 +41,9 @@ func (n *node) ready(context.Context) error {
 type maintenance struct{ n *node }
 
 func (m maintenance) GC(ctx context.Context, dry bool, progress func(looked int)) (evict.Report, error) {
+	start := time.Now()
 	report, err := m.n.evict.GC(ctx, dry, progress)
+	m.n.metrics.Job("gc", time.Since(start))
 	if err == nil && !dry {
 		m.n.metrics.Collected(m.n.clock(), report.Bytes)
 	}
@@ -49,7 +51,9 @@ func (m maintenance) GC(ctx context.Context, dry bool, progress func(looked int)
 }
 
 func (m maintenance) Verify(ctx context.Context, repair bool, progress func(done, total int64)) (admin.Verification, error) {
+	start := time.Now()
 	r, err := m.n.scrubber().Check(ctx, repair, progress)
+	m.n.metrics.Job("verify", time.Since(start))
 	return admin.Verification{
 		Blobs: r.Blobs, Bytes: r.Bytes, Hosted: r.Hosted, Cached: r.Cached, Repaired: r.Repaired, Findings: r.Findings,
 	}, err

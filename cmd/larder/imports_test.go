@@ -30,7 +30,7 @@ func layers() []layer {
 		{path: "proxy/admin", own: []string{"proxy", "policy", "cache", "upstream", "formats"}, external: []string{"github.com/prometheus/", sync}},
 		{path: "proxy/accounts", own: []string{"policy", "cache", "formats"}, external: []string{sync}},
 		{path: "proxy/registry", own: []string{"cache", "policy", "upstream", "formats"}, external: []string{sync, "github.com/hashicorp/golang-lru", "github.com/klauspost/compress"}},
-		{path: "proxy", own: []string{"proxy/registry", "formats", "policy", "cache", "upstream"}, external: []string{"github.com/rs/zerolog", sync}},
+		{path: "proxy", own: []string{"proxy/registry", "formats", "policy", "cache", "upstream"}, external: []string{"github.com/rs/zerolog", sync, system}},
 		{path: "formats/all", own: []string{"formats"}},
 		{path: "formats/formattest", own: []string{"formats", "policy", "cache"}},
 		{path: "formats/npm", own: []string{"formats", "policy", "cache"}, external: []string{"github.com/go-json-experiment/json", "github.com/Masterminds/semver", "github.com/klauspost/compress"}},

@@ -18,6 +18,7 @@ import (
 	"larder/cache/disk"
 	"larder/cache/evict"
 	"larder/cache/refs"
+	"larder/cache/timed"
 	"larder/cmd/larder/config"
 	"larder/formats/all"
 	"larder/formats/npm"
@@ -144,7 +145,7 @@ func claims(list []config.Claim) []policy.Claim {
 
 func (n *node) openPeople(ctx context.Context) error {
 	var err error
-	n.directory, err = directory.Open(ctx, n.index, directory.Options{
+	n.directory, err = directory.Open(ctx, timed.Index(n.index, n.metrics.Stored), directory.Options{
 		Clock: n.clock, AnonymousRead: n.cfg.Auth.AnonymousRead, Claims: claims(n.cfg.Policy.Claims),
 		DefaultRepository: n.cfg.Publish.DefaultRepository, Formats: formatNames(),
 	})
@@ -173,7 +174,7 @@ func (n *node) openRegistries(context.Context) error {
 	}
 	c := n.cfg.Cache
 	n.engine, err = registry.New(registry.Options{
-		Store: n.store, Index: n.index, Locks: n.locks, Room: n.evict, Access: n.directory, Observer: observer{n},
+		Store: timed.Store(n.store, n.metrics.Stored), Index: timed.Index(n.index, n.metrics.Stored), Locks: n.locks, Room: n.evict, Access: n.directory, Observer: observer{n},
 		Lifetimes: registry.Lifetimes{
 			Fresh: time.Duration(c.Fresh), StaleWhileRevalidate: time.Duration(c.StaleWhileRevalidate),
 			StaleIfError: time.Duration(c.StaleIfError), Negative: time.Duration(c.Negative),
@@ -205,7 +206,7 @@ func (n *node) edge(reload func(context.Context) error) (http.Handler, error) {
 		return nil, err
 	}
 	opt := proxy.Options{
-		Identifier: n.metrics.Identifier(n.accounts), Authorizer: n.directory, Accounts: n.accounts,
+		Identifier: n.metrics.Identifier(n.accounts), Authorizer: n.metrics.Authorizer(n.directory), Accounts: n.accounts,
 		PublicURL: n.cfg.PublicURL, Log: n.requests, Metrics: n.metrics, Hosts: map[string]string{},
 		Handlers: handlers,
 	}

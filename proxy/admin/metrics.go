@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"larder/cache/timed"
 	"larder/formats"
 	"larder/policy"
 	"larder/proxy"
@@ -36,6 +38,10 @@ type Metrics struct {
 	shared     *prometheus.CounterVec
 	integrity  *prometheus.CounterVec
 	auth       *prometheus.CounterVec
+	decisions  *prometheus.CounterVec
+	operations *prometheus.HistogramVec
+	troubles   *prometheus.CounterVec
+	jobs       *prometheus.HistogramVec
 	evictions  prometheus.Counter
 	evicted    prometheus.Counter
 	asked      *prometheus.CounterVec
@@ -64,6 +70,10 @@ func NewMetrics(version string) *Metrics {
 	m.shared = m.counters("larder_singleflight_shared_total", "Requests that joined the fetch of another.", "format")
 	m.integrity = m.counters("larder_integrity_failures_total", "Bytes that were not those announced.", "format", "stage")
 	m.auth = m.counters("larder_auth_failures_total", "Credentials that were refused.", "reason")
+	m.decisions = m.counters("larder_policy_decisions_total", "Requests for packages by what policy said; rule access: scopes and roles.", "format", "rule", "verdict")
+	m.operations = m.times("larder_store_operation_duration_seconds", "Time taken by the blob store and the index.", "op")
+	m.troubles = m.counters("larder_store_errors_total", "Operations of the blob store and the index that failed.", "op")
+	m.jobs = m.times("larder_job_duration_seconds", "Time taken by work beside requests.", "job")
 	m.evictions = m.counters("larder_cache_evictions_total", "Cached blobs evicted.", "reason").WithLabelValues("room")
 	m.evicted = m.counters("larder_cache_evicted_bytes_total", "Bytes of cached blobs evicted.").WithLabelValues()
 	m.asked = m.counters("larder_upstream_requests_total", "Requests that went out; code 0: no reply.", "upstream", "code")
@@ -209,6 +219,35 @@ func (m *Metrics) breaker(id, _ string, open bool) {
 		change = 1
 	}
 	m.breakers.WithLabelValues(id).Add(change)
+}
+
+// Stored notes an operation of the store or the index; see timed.Observe.
+func (m *Metrics) Stored(op string, took time.Duration, err error) {
+	m.operations.WithLabelValues(op).Observe(took.Seconds())
+	if timed.Failed(err) {
+		m.troubles.WithLabelValues(op).Inc()
+	}
+}
+
+// Job notes work beside requests that ended; name is a word such as "gc".
+func (m *Metrics) Job(name string, took time.Duration) {
+	m.jobs.WithLabelValues(name).Observe(took.Seconds())
+}
+
+// Authorizer wraps one so that its decisions are counted.
+func (m *Metrics) Authorizer(inner proxy.Authorizer) proxy.Authorizer {
+	return countingAuthorizer{inner, m.decisions}
+}
+
+type countingAuthorizer struct {
+	inner proxy.Authorizer
+	count *prometheus.CounterVec
+}
+
+func (a countingAuthorizer) Authorize(ctx context.Context, s policy.Subject, action policy.Action, res policy.Resource) policy.Decision {
+	d := a.inner.Authorize(ctx, s, action, res)
+	a.count.WithLabelValues(orNone(res.Format), cmp.Or(d.Rule, "access"), d.Verdict.String()).Inc()
+	return d
 }
 
 // Identifier wraps one so that refused credentials are counted.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"larder/cache"
 	"larder/formats"
 	"larder/policy"
 	"larder/policy/directory"
@@ -154,6 +155,44 @@ func TestRefusedCredentialsAreCounted(t *testing.T) {
 		want[`larder_auth_failures_total{reason="`+reason+`"}`] = "1"
 	}
 	wantSamples(t, m, want)
+}
+
+// verdicts is an Authorizer that says what it is told to.
+type verdicts struct{ d policy.Decision }
+
+func (v verdicts) Authorize(context.Context, policy.Subject, policy.Action, policy.Resource) policy.Decision {
+	return v.d
+}
+
+func TestDecisionsAreCounted(t *testing.T) {
+	m := NewMetrics("x")
+	for _, d := range []policy.Decision{{Verdict: policy.Allow}, {Verdict: policy.Deny}, {Verdict: policy.Deny, Rule: "cool"}, {Verdict: policy.Hide}, {Verdict: policy.Challenge}} {
+		if got := m.Authorizer(verdicts{d}).Authorize(t.Context(), policy.Subject{}, policy.Read, policy.Resource{Format: "npm", Package: "left"}); got.Verdict != d.Verdict {
+			t.Errorf("%v became %v", d, got)
+		}
+	}
+	wantSamples(t, m, map[string]string{
+		`larder_policy_decisions_total{format="npm",rule="access",verdict="allow"}`:     "1",
+		`larder_policy_decisions_total{format="npm",rule="access",verdict="deny"}`:      "1",
+		`larder_policy_decisions_total{format="npm",rule="cool",verdict="deny"}`:        "1",
+		`larder_policy_decisions_total{format="npm",rule="access",verdict="hide"}`:      "1",
+		`larder_policy_decisions_total{format="npm",rule="access",verdict="challenge"}`: "1",
+	})
+}
+
+func TestStorageAndJobsAreTimed(t *testing.T) {
+	m := NewMetrics("x")
+	m.Stored("open", time.Millisecond, nil)
+	m.Stored("open", time.Millisecond, cache.ErrNotExist) // an answer
+	m.Stored("update", time.Second, errBroken)
+	m.Job("gc", time.Second)
+	wantSamples(t, m, map[string]string{
+		`larder_store_operation_duration_seconds_count{op="open"}`:   "2",
+		`larder_store_operation_duration_seconds_count{op="update"}`: "1",
+		`larder_store_errors_total{op="open"}`:                       "",
+		`larder_store_errors_total{op="update"}`:                     "1",
+		`larder_job_duration_seconds_count{job="gc"}`:                "1",
+	})
 }
 
 // Every name follows the rules of the house: counters end in _total, units are
