@@ -61,7 +61,7 @@ func (b *bound) hostedFile(ctx context.Context, f formats.File, res policy.Resou
 		// Not %w: to clients this is a fault of ours, not a file that is missing.
 		return nil, fmt.Errorf("stored file %s: %w: %v", f.Name, errDamaged, err)
 	}
-	c.Result, c.Private = formats.Hosted, res.Visibility != policy.Public
+	c.Result, c.Private = formats.Hosted, b.engine.opt.PrivateReads || res.Visibility != policy.Public
 	return c, nil
 }
 

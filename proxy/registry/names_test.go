@@ -369,4 +369,10 @@ func TestPrivateReads(t *testing.T) {
 	if _, err := body(c); err != nil && err != io.EOF {
 		t.Error(err)
 	}
+	if err := publish(b.as("alice", ""), "mine", "1", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := b.reader.File(context.Background(), hostedFile("mine", "1")); err != nil || !c.Private {
+		t.Errorf("a public package's file: %+v, %v", c, err)
+	}
 }
