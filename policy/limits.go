@@ -137,6 +137,18 @@ func (l Limits) Narrow(want Limits) (Limits, error) {
 	return out, nil
 }
 
+// Covers reports whether a token limited by other can do nothing that one
+// limited by l cannot. It may say no where the answer is yes.
+func (l Limits) Covers(other Limits) bool {
+	both, err := l.Narrow(other)
+	// What other leaves open and l does not has come in from l.
+	return err == nil && both.entries() == other.entries()
+}
+
+func (l Limits) entries() int {
+	return len(l.Owners) + len(l.Repositories) + len(l.Packages) + len(l.Formats) + len(l.CIDRs)
+}
+
 func equal(a, b string) bool { return a == b }
 
 func cidrWithin(inner, outer string) bool {

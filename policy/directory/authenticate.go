@@ -102,20 +102,27 @@ func (t *liveToken) ended(now time.Time) string {
 	return ""
 }
 
-// token looks a token up. What is unknown is remembered too, in the same
-// bounded cache; a token made later has another digest.
+// token looks a token up. What is unknown is remembered too, apart from the
+// others so that guesses push none out; a token made later has another digest.
 func (d *Directory) token(ctx context.Context, dig digest, now time.Time) (*liveToken, error) {
 	ended := d.ended.Load()
 	if t, ok := d.tokens.get(dig, ended, now); ok {
 		return t, nil
 	}
 	t := new(liveToken)
+	if _, ok := d.guesses.get(dig, ended, now); ok {
+		return t, nil
+	}
 	err := d.index.View(ctx, func(r cache.Reader) (err error) {
 		t.known, err = get(r, tokenKey(dig), &t.row)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look up a token: %w", err)
+	}
+	if !t.known {
+		d.guesses.put(dig, ended, now, struct{}{})
+		return t, nil
 	}
 	for _, b := range t.row.Ancestors {
 		a, _, err := toDigest(b)

@@ -1,9 +1,9 @@
 package directory
 
 import (
+	"crypto/sha256"
 	"errors"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,7 +26,8 @@ const (
 type backoff struct {
 	mu        sync.Mutex
 	addresses *lru.Cache[netip.Prefix, *strikes]
-	hints     *lru.Cache[string, *strikes]
+	// hints are kept as hashes: what was sent may be a password of elsewhere.
+	hints *lru.Cache[digest, *strikes]
 }
 
 // strikes are the failures of one caller.
@@ -39,7 +40,7 @@ type strikes struct {
 
 func newBackoff() (*backoff, error) {
 	addresses, err1 := lru.New[netip.Prefix, *strikes](countedCallers)
-	hints, err2 := lru.New[string, *strikes](countedCallers)
+	hints, err2 := lru.New[digest, *strikes](countedCallers)
 	return &backoff{addresses: addresses, hints: hints}, errors.Join(err1, err2)
 }
 
@@ -48,7 +49,7 @@ func newBackoff() (*backoff, error) {
 func (b *backoff) failed(remote netip.Addr, secret string, now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	hint := strings.Clone(secret[:min(len(secret), hintLength)])
+	hint := digest(sha256.Sum256([]byte(secret[:min(len(secret), hintLength)])))
 	return max(strike(b.addresses, Network(remote), addressBurst, now), strike(b.hints, hint, hintBurst, now))
 }
 

@@ -28,6 +28,7 @@ type Options struct {
 // Sizes of the caches, in entries: at most some 20 MiB together.
 const (
 	cachedTokens       = 16 << 10
+	cachedGuesses      = 16 << 10
 	cachedAccounts     = 8 << 10
 	cachedRepositories = 8 << 10
 	cachedStandings    = 32 << 10
@@ -46,6 +47,7 @@ type Directory struct {
 	repositories memo[string, *Repository]
 	standings    memo[place, standing]
 	tokens       memo[digest, *liveToken]
+	guesses      memo[digest, struct{}] // tokens that nobody has
 	claims       atomic.Pointer[policy.Claims]
 	backoff      *backoff
 	uses         uses
@@ -66,12 +68,13 @@ func Open(ctx context.Context, index cache.Index, opt Options) (*Directory, erro
 		}
 	}
 	d := &Directory{index: index, opt: opt}
-	var errs [5]error
+	var errs [6]error
 	d.accounts, errs[0] = newMemo[string, *Account](cachedAccounts)
 	d.repositories, errs[1] = newMemo[string, *Repository](cachedRepositories)
 	d.standings, errs[2] = newMemo[place, standing](cachedStandings)
 	d.tokens, errs[3] = newMemo[digest, *liveToken](cachedTokens)
-	d.backoff, errs[4] = newBackoff()
+	d.guesses, errs[4] = newMemo[digest, struct{}](cachedGuesses)
+	d.backoff, errs[5] = newBackoff()
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}

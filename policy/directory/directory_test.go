@@ -12,6 +12,7 @@ import (
 	"larder/cache"
 	"larder/cache/memory"
 	"larder/policy"
+	"larder/policy/token"
 )
 
 func TestBootstrap(t *testing.T) {
@@ -54,6 +55,39 @@ func TestBootstrap(t *testing.T) {
 	}
 	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
 		t.Error("a second token was written")
+	}
+}
+
+// Whatever lies where the first token goes is replaced, not written to: a link
+// would lead it elsewhere, and a file might be open to others.
+func TestBootstrapReplacesWhatIsThere(t *testing.T) {
+	for name, prepare := range map[string]func(dir, file string) error{
+		"link":          func(dir, file string) error { return os.Symlink(filepath.Join(dir, "victim"), file) },
+		"dangling link": func(dir, file string) error { return os.Symlink(filepath.Join(dir, "nowhere"), file) },
+		"open file": func(_, file string) error {
+			return os.WriteFile(file, []byte("old, and longer than any token is"+strings.Repeat(".", 99)), 0o666)
+		},
+		"hard link": func(dir, file string) error { return os.Link(filepath.Join(dir, "victim"), file) },
+	} {
+		dir := t.TempDir()
+		victim, file := filepath.Join(dir, "victim"), filepath.Join(dir, "admin.token")
+		must(t, os.WriteFile(victim, []byte("precious"), 0o644))
+		must(t, prepare(dir, file))
+		d, err := Open(t.Context(), memory.NewIndex(), Options{})
+		must(t, err)
+		created, err := d.Bootstrap(t.Context(), file)
+		must(t, err)
+		info, err := os.Lstat(file)
+		must(t, err)
+		if !created || info.Mode() != 0o600 || info.Size() != int64(token.Length+1) {
+			t.Errorf("%s: a file of mode %v and %d bytes", name, info.Mode(), info.Size())
+		}
+		if text, err := os.ReadFile(victim); string(text) != "precious" || err != nil {
+			t.Errorf("%s: the other file holds %d bytes now, %v", name, len(text), err)
+		}
+		if _, err := os.Lstat(filepath.Join(dir, "nowhere")); err == nil {
+			t.Errorf("%s: a file was made where the link pointed to", name)
+		}
 	}
 }
 
@@ -207,6 +241,52 @@ func TestChangesRefuseWhatIsWrong(t *testing.T) {
 	}
 	must(t, w.SetMember(ctx, w.admin, "acme", "ann", Owner))
 	must(t, w.SetMember(ctx, w.admin, "acme", "admin", ""))
+}
+
+// The last administrator stays: who is suspended by now suspends nobody, also
+// with a request that was let in before.
+func TestAnAdministratorRemains(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	must(t, w.CreateUser(ctx, w.admin, Account{Name: "second", Admin: true}))
+	_, secret := w.mint(w.admin, Mint{User: "second", Scopes: policy.AllScopes()})
+	second := w.signIn(secret)
+	must(t, w.Suspend(ctx, w.admin, "second"))
+	wantKind(t, "suspended in turn", w.Suspend(ctx, second, "admin"), policy.ErrDenied)
+	w.signIn(w.token)
+	must(t, w.Resume(ctx, w.admin, "second"))
+	must(t, w.Suspend(ctx, second, "admin"))
+	w.refusedSignIn(w.token, "suspended")
+}
+
+// Owners who are suspended count for nothing where one must remain.
+func TestAnOwnerRemains(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	w.user("ann")
+	w.user("bob")
+	w.org("acme")
+	for _, name := range []string{"ann", "bob"} {
+		must(t, w.SetMember(ctx, w.admin, "acme", name, Owner))
+	}
+	must(t, w.SetMember(ctx, w.admin, "acme", "admin", ""))
+	must(t, w.Suspend(ctx, w.admin, "bob"))
+	wantKind(t, "the last owner who can act", w.SetMember(ctx, w.admin, "acme", "ann", Member), ErrConflict)
+	must(t, w.SetMember(ctx, w.admin, "acme", "bob", "")) // the suspended one may go
+	must(t, w.Resume(ctx, w.admin, "bob"))
+}
+
+// What can be no repository takes no room in memory: callers may send any.
+func TestNonsenseIsNotRemembered(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	ann := w.user("ann")
+	before := w.standings.entries.Len()
+	for _, where := range []string{strings.Repeat("a", 500) + "/" + strings.Repeat("b", 500), "A/b", "v2/x", "..", strings.Repeat("a", 500), "a\x00b"} {
+		if role, err := w.Role(ctx, ann.User, where); role != policy.RoleNone || err != nil {
+			t.Errorf("%.20q: %v, %v", where, role, err)
+		}
+	}
+	if got := w.standings.entries.Len(); got != before {
+		t.Errorf("%d entries were added", got-before)
+	}
 }
 
 func TestNewOwnersHaveAPrivateRepository(t *testing.T) {

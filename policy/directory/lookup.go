@@ -110,6 +110,9 @@ func (d *Directory) standing(ctx context.Context, user, where string) (standing,
 		return s, nil
 	}
 	var s standing
+	if !isPlace(where) {
+		return s, nil
+	}
 	err := d.index.View(ctx, func(r cache.Reader) (err error) {
 		s, err = readStanding(r, user, where)
 		return err
@@ -121,15 +124,20 @@ func (d *Directory) standing(ctx context.Context, user, where string) (standing,
 	return s, nil
 }
 
+// isPlace reports whether where can be a repository or an owner: nothing is
+// looked up or remembered for anything else that a caller may send.
+func isPlace(where string) bool {
+	if strings.Contains(where, "/") {
+		_, _, err := splitRepository(where)
+		return err == nil
+	}
+	return accountName.MatchString(where)
+}
+
 // readStanding is the effective role of policy.md section 1: the strongest of
 // ownership, base role and grant. Teams will add to the same place.
 func readStanding(r cache.Reader, user, where string) (s standing, err error) {
 	owner, name, scoped := strings.Cut(where, "/")
-	if scoped {
-		if _, _, bad := splitRepository(where); bad != nil {
-			return s, nil
-		}
-	}
 	var who, whose Account
 	ok, err := get(r, accountKey(user), &who)
 	if err != nil || !ok || who.Suspended {

@@ -98,7 +98,17 @@ func (d *Directory) Suspend(ctx context.Context, actor policy.Subject, name stri
 	if name == actor.User {
 		return fail(ErrConflict, "%s cannot suspend the own account: ask another administrator", name)
 	}
-	return d.amend(ctx, name, false, func(a *Account) { a.Suspended = true })
+	return d.change(ctx, "suspend "+name, func(w cache.Writer) error {
+		self, err := needAccount(w, actor.User, false)
+		if err != nil {
+			return err
+		}
+		if self.Suspended || !self.Admin {
+			// Two who suspend each other at once would leave nobody.
+			return refuse(policy.Deny, "%s is no administrator any more: ask one", actor.User)
+		}
+		return amend(w, name, false, func(a *Account) { a.Suspended = true })
+	})
 }
 
 // Resume gives a suspended user all rights back. For administrators. Errors:
@@ -107,19 +117,19 @@ func (d *Directory) Resume(ctx context.Context, actor policy.Subject, name strin
 	if err := administer(actor); err != nil {
 		return err
 	}
-	return d.amend(ctx, name, false, func(a *Account) { a.Suspended = false })
+	return d.change(ctx, "resume "+name, func(w cache.Writer) error {
+		return amend(w, name, false, func(a *Account) { a.Suspended = false })
+	})
 }
 
 // amend changes a user, or an organization where org is set.
-func (d *Directory) amend(ctx context.Context, name string, org bool, fn func(*Account)) error {
-	return d.change(ctx, "change "+name, func(w cache.Writer) error {
-		a, err := needAccount(w, name, org)
-		if err != nil {
-			return err
-		}
-		fn(&a)
-		return put(w, accountKey(name), a)
-	})
+func amend(w cache.Writer, name string, org bool, fn func(*Account)) error {
+	a, err := needAccount(w, name, org)
+	if err != nil {
+		return err
+	}
+	fn(&a)
+	return put(w, accountKey(name), a)
 }
 
 // needAccount reads a user, or an organization where org is set.
@@ -148,7 +158,9 @@ func (d *Directory) SetBaseRole(ctx context.Context, actor policy.Subject, org s
 	if err := d.may(ctx, actor, policy.Organize, org); err != nil {
 		return err
 	}
-	return d.amend(ctx, org, true, func(a *Account) { a.BaseRole = role })
+	return d.change(ctx, "change "+org, func(w cache.Writer) error {
+		return amend(w, org, true, func(a *Account) { a.BaseRole = role })
+	})
 }
 
 func readMembership(r cache.Reader, org, user string) (m Membership, err error) {
@@ -183,13 +195,14 @@ func (d *Directory) SetMember(ctx context.Context, actor policy.Subject, org, us
 	})
 }
 
-// keepOwner refuses to take the last owner from an organization.
+// keepOwner refuses to take the last owner from an organization who can act.
 func keepOwner(r cache.Reader, org, user string, m Membership) error {
 	old, err := readMembership(r, org, user)
 	if err != nil || old != Owner || m == Owner {
 		return err
 	}
-	for row, err := range r.Scan(memberKey(org, ""), nil) {
+	all := memberKey(org, "")
+	for row, err := range r.Scan(all, nil) {
 		if err != nil {
 			return err
 		}
@@ -197,8 +210,12 @@ func keepOwner(r cache.Reader, org, user string, m Membership) error {
 		if err := decode(row.Value, &other); err != nil {
 			return err
 		}
-		if other == Owner && string(row.Key) != string(memberKey(org, user)) {
-			return nil
+		name := string(row.Key[len(all):])
+		if other != Owner || name == user {
+			continue
+		}
+		if owner, err := needAccount(r, name, false); err != nil || !owner.Suspended {
+			return err
 		}
 	}
 	return fail(ErrConflict, "%s is the last owner of %s: name another one first", user, org)

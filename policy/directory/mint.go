@@ -38,7 +38,8 @@ type Mint struct {
 	Name   string
 	Scopes []policy.Scope
 	Limits policy.Limits
-	// Lifetime is rounded down to seconds; 0 takes the kind's default.
+	// Lifetime is rounded down to seconds; 0 takes the kind's default, or what
+	// the token in use has left if that is less.
 	Lifetime time.Duration
 	// Forever makes a token that does not expire; only for administrators.
 	Forever bool
@@ -64,7 +65,7 @@ func (d *Directory) MintToken(ctx context.Context, actor policy.Subject, m Mint)
 	}
 	err = d.index.Update(ctx, func(w cache.Writer) error {
 		row := tokenRow{Token: t}
-		if err := d.inherit(w, actor, m.Trade, &row); err != nil {
+		if err := d.inherit(w, actor, m, &row); err != nil {
 			return err
 		}
 		t = row.Token
@@ -175,7 +176,7 @@ func (d *Directory) issue(t *Token, kind token.Kind) (token.Secret, error) {
 // inherit checks inside the transaction that the token in use still lives, and
 // hands its bounds on. What is not traded still ends with all that the token in
 // use was traded for: otherwise a short-lived token could outlive itself.
-func (d *Directory) inherit(w cache.Writer, actor policy.Subject, trade bool, row *tokenRow) error {
+func (d *Directory) inherit(w cache.Writer, actor policy.Subject, m Mint, row *tokenRow) error {
 	dig, ok, err := getDigest(w, tokenIDKey(actor.TokenID))
 	var parent tokenRow
 	if err == nil && ok {
@@ -189,14 +190,14 @@ func (d *Directory) inherit(w cache.Writer, actor policy.Subject, trade bool, ro
 	}
 	row.Ancestors = slices.Clone(parent.Ancestors)
 	bound := len(parent.Ancestors) > 0
-	if trade || parent.Kind == token.Job || parent.Kind == token.Bearer {
+	if m.Trade || parent.Kind == token.Job || parent.Kind == token.Bearer {
 		row.Ancestors, bound = append(row.Ancestors, dig[:]), true
 	}
 	if len(row.Ancestors) > maxAncestors {
 		return refuse(policy.Deny, "the token in use was traded %d times already: use the first one", maxAncestors)
 	}
-	if bound && !parent.Expires.IsZero() && (row.Expires.IsZero() || row.Expires.After(parent.Expires)) {
-		row.Expires = parent.Expires
+	if err := shorten(actor, m, bound, parent, row); err != nil {
+		return err
 	}
 	user, err := needAccount(w, row.User, false)
 	if err != nil {
@@ -206,6 +207,22 @@ func (d *Directory) inherit(w cache.Writer, actor policy.Subject, trade bool, ro
 		return fail(ErrConflict, "%s is suspended: resume the account first", user.Name)
 	}
 	return countTokens(w, row.User)
+}
+
+// shorten lets no token outlive the one in use: its end is one of its limits.
+// An administrator's may, unless it was traded: somebody has to decide how long
+// access lasts.
+func shorten(actor policy.Subject, m Mint, bound bool, parent tokenRow, row *tokenRow) error {
+	within := !row.Expires.IsZero() && !row.Expires.After(parent.Expires)
+	switch {
+	case parent.Expires.IsZero(), within, !bound && administer(actor) == nil:
+	case bound, m.Lifetime == 0:
+		row.Expires = parent.Expires
+	default:
+		return refuse(policy.Deny, "the token in use ends on %s, and nothing that it makes lives longer: ask for less, or use a token that lives longer",
+			parent.Expires.Format(time.DateOnly))
+	}
+	return nil
 }
 
 func countTokens(r cache.Reader, user string) error {

@@ -78,8 +78,9 @@ func readListed(r cache.Reader, row cache.Row) (Token, error) {
 }
 
 // RevokeToken ends a token, and all that were traded for it, at once: one's
-// own, or anyone's for an administrator. Errors: cache.ErrNotExist, also for
-// tokens of others and those that are revoked already.
+// own, or anyone's for an administrator. The token in use may end itself and
+// those that may do no more than it. Errors: cache.ErrNotExist, also for tokens
+// of others and those that are revoked already, policy refusals.
 func (d *Directory) RevokeToken(ctx context.Context, actor policy.Subject, id string) error {
 	if actor.Anonymous() {
 		return administer(actor)
@@ -118,6 +119,9 @@ func (d *Directory) revoke(ctx context.Context, actor policy.Subject, title stri
 		if !ok || !t.Revoked.IsZero() || t.User != actor.User && administer(actor) != nil {
 			return missing("token", title)
 		}
+		if err := mayEnd(actor, t.Token); err != nil {
+			return err
+		}
 		t.Revoked = d.now().UTC()
 		return putRevoked(w, dig, t)
 	})
@@ -126,6 +130,17 @@ func (d *Directory) revoke(ctx context.Context, actor policy.Subject, title stri
 		return fmt.Errorf("revoke token %s: %w", title, err)
 	}
 	return err
+}
+
+// mayEnd checks that a token which may do little, and was lost, shuts nobody out.
+func mayEnd(actor policy.Subject, t Token) error {
+	if t.ID == actor.TokenID || administer(actor) == nil || policy.Covers(actor.Scopes, t.Scopes) && actor.Limits.Covers(t.Limits) {
+		return nil
+	}
+	return policy.Decision{
+		Verdict: policy.Deny, Accepted: t.Scopes,
+		Reason: "the token in use cannot end token " + t.ID + ", which may do more: use that token itself, or one that may do as much",
+	}.Err()
 }
 
 // putRevoked keeps the row, so that whoever uses the token reads why it ended,
