@@ -113,7 +113,8 @@ func needOf(a Action) need {
 }
 
 // decideWrite asks for scopes first: what it says then depends on the token
-// alone, and not on what exists.
+// alone, and not on what exists. The role comes before the limits, which could
+// tell of a name without a role where it would belong.
 func decideWrite(in Input) Decision {
 	n, s, res := needOf(in.Action), in.Subject, in.Resource
 	for _, scope := range n.scopes {
@@ -124,19 +125,20 @@ func decideWrite(in Input) Decision {
 	if res.RepositoryScoped && !Holds(s.Scopes, Repo) {
 		return lacksScope(n.verb, res, Repo, Repo)
 	}
-	if !s.Limits.cover(res) {
-		return deny("this token may not " + n.verb + " " + res.title() + ": it is limited to other owners, repositories, packages or formats; use a token without that limit")
-	}
 	if res.Repository == "" || in.Standing.Role < n.role {
 		return lacksRole(n, in)
+	}
+	if !s.Limits.cover(res) {
+		return deny("this token may not " + n.verb + " " + res.title() + ": it is limited to other owners, repositories, packages or formats; use a token without that limit")
 	}
 	return Decision{Verdict: Allow}
 }
 
-// lacksRole names the repository only to those who have a role in it anyway.
+// lacksRole names the repository to those who have a role in it anyway, except
+// that of a package which is not there: where it would go says so.
 func lacksRole(n need, in Input) Decision {
 	where := "its repository"
-	if in.Standing.Role > RoleNone && in.Resource.Repository != "" {
+	if in.Standing.Role > RoleNone && (in.Resource.Hosted || in.Resource.Package == "") {
 		where = "the repository " + in.Resource.Repository
 	}
 	return deny(in.Subject.User + " may not " + n.verb + " " + in.Resource.title() + ": this needs the role " +

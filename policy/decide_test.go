@@ -127,15 +127,22 @@ func TestExistenceDoesNotShow(t *testing.T) {
 			continue
 		}
 		for _, a := range []Action{Publish, Delete, Restore, Settings} {
-			// A name that is missing would come to rest in a public repository.
+			// A name that is missing would come to rest in a public repository, in
+			// which the caller may have a role, and which a token may be limited to.
 			res := Resource{Format: "npm", Package: "one"}
 			hidden, missing := res, res
 			hidden.Repository, hidden.Visibility, hidden.Hosted = "acme/secret", Private, true
 			missing.Repository, missing.Visibility = "admin/packages", Public
-			x := Decide(Input{Subject: c.subject, Standing: c.standing, Action: a, Resource: hidden, AnonymousRead: true})
-			y := Decide(Input{Subject: c.subject, Action: a, Resource: missing, AnonymousRead: true})
-			if x.Verdict != y.Verdict || x.Reason != y.Reason || !slices.Equal(x.Accepted, y.Accepted) {
-				t.Errorf("%s %s: hidden %+v, missing %+v", c.name, a, x, y)
+			for _, role := range []Role{RoleNone, RoleRead} {
+				for _, limits := range []Limits{c.subject.Limits, {Repositories: []string{"admin/packages"}}, {Owners: []string{"admin"}}} {
+					s := c.subject
+					s.Limits = limits
+					x := Decide(Input{Subject: s, Standing: c.standing, Action: a, Resource: hidden, AnonymousRead: true})
+					y := Decide(Input{Subject: s, Standing: Standing{Role: role}, Action: a, Resource: missing, AnonymousRead: true})
+					if x.Verdict != y.Verdict || x.Reason != y.Reason || !slices.Equal(x.Accepted, y.Accepted) {
+						t.Errorf("%s %s, role %s, limits %+v:\nhidden  %+v\nmissing %+v", c.name, a, role, limits, x, y)
+					}
+				}
 			}
 		}
 	}
