@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -82,8 +81,9 @@ func ParseBulk(body []byte) (Bulk, error) {
 // Names returns the package names, sorted.
 func (b Bulk) Names() []string { return slices.Sorted(maps.Keys(b)) }
 
-// Encode writes the body without the packages that drop names, in a fixed
-// order so that equal audits are equal bytes, and reports whether any is left.
+// Encode writes the body without the packages that drop names and without what
+// is no version, in a fixed order so that equal audits are equal bytes, and
+// reports whether any package is left.
 func (b Bulk) Encode(drop func(name string) bool) (body []byte, left bool) {
 	var out builder
 	out.open()
@@ -95,7 +95,9 @@ func (b Bulk) Encode(drop func(name string) bool) (body []byte, left bool) {
 		out.key(name)
 		out.openArray()
 		for _, v := range slices.Sorted(slices.Values(b[name])) {
-			out.string(v)
+			if safeVersion(v) {
+				out.string(v)
+			}
 		}
 		out.closeArray()
 	}
@@ -147,99 +149,4 @@ func EmptyQuickAudit() []byte {
 	return []byte(`{"actions":[],"advisories":{},"muted":[],"metadata":{"vulnerabilities":` +
 		`{"info":0,"low":0,"moderate":0,"high":0,"critical":0},` +
 		`"dependencies":0,"devDependencies":0,"optionalDependencies":0,"totalDependencies":0}}`)
-}
-
-// QuickNames returns every package name in the body of a quick audit, sorted.
-// Errors: formats.ErrBadRequest.
-func QuickNames(body []byte) ([]string, error) {
-	names := map[string]bool{}
-	_, err := FilterQuick(body, func(name string) bool {
-		names[name] = true
-		return false
-	})
-	return slices.Sorted(maps.Keys(names)), err
-}
-
-// FilterQuick returns the body of a quick audit without the packages that drop
-// names: in dependencies and requires of all levels, in the lists of what is
-// installed and removed, and as the name of the project itself.
-// Errors: formats.ErrBadRequest.
-func FilterQuick(body []byte, drop func(name string) bool) ([]byte, error) {
-	raw, err := value(body)
-	if err != nil || !isObject(raw) {
-		return nil, bad("the audit is not a tree of dependencies")
-	}
-	if depth(raw) > maxAuditDepth {
-		return nil, bad("the audit nests more than %d levels", maxAuditDepth)
-	}
-	f := quickFilter{drop: drop}
-	f.node(raw)
-	return f.out.out, nil
-}
-
-type quickFilter struct {
-	out  builder
-	drop func(name string) bool
-}
-
-// node copies a package of the tree.
-func (f *quickFilter) node(obj []byte) {
-	f.out.open()
-	for m := range members(obj) {
-		switch string(m.name) {
-		case "dependencies", "requires":
-			if !isObject(m.value) {
-				f.out.member(m)
-				continue
-			}
-			f.out.key(string(m.name))
-			f.out.open()
-			for d := range members(m.value) {
-				f.dependency(d)
-			}
-			f.out.close()
-		case "install", "remove":
-			f.list(m)
-		case "name":
-			if s, ok := text(m.value); ok && !f.drop(s) {
-				f.out.member(m)
-			}
-		default:
-			f.out.member(m)
-		}
-	}
-	f.out.close()
-}
-
-// dependency copies an entry of dependencies, an object, or of requires, a range.
-func (f *quickFilter) dependency(d member) {
-	if f.drop(string(d.name)) {
-		return
-	}
-	if !isObject(d.value) {
-		f.out.member(d)
-		return
-	}
-	f.out.memberKey(d)
-	f.node(d.value)
-}
-
-// list copies an array of "name@range".
-func (f *quickFilter) list(m member) {
-	f.out.key(string(m.name))
-	f.out.openArray()
-	for e := range elements(m.value) {
-		s, ok := text(e)
-		if !ok {
-			continue
-		}
-		name := s
-		if at := strings.LastIndexByte(s, '@'); at > 0 {
-			name = s[:at]
-		}
-		if !f.drop(name) {
-			f.out.string(s)
-		}
-	}
-	f.out.closeArray()
 }

@@ -95,7 +95,7 @@ func TestFilterQuick(t *testing.T) {
 	if err != nil || strings.Join(names, " ") != "@acme/app @acme/x a b c" {
 		t.Errorf("%v, %v", names, err)
 	}
-	got, err := FilterQuick([]byte(body), func(name string) bool { return strings.HasPrefix(name, "@acme/") })
+	got, _, err := FilterQuick([]byte(body), func(name string) bool { return strings.HasPrefix(name, "@acme/") })
 	want := `{"version":"1.0.0","requires":{"a":"^1"},"install":["a@1.0.0"],"remove":[],` +
 		`"dependencies":{"a":{"version":"1.0.0","requires":{"b":"2"},"dependencies":{"b":{"version":"2","requires":true}}}},"metadata":{"npm_version":"6"}}`
 	if err != nil || string(got) != want {
@@ -103,7 +103,7 @@ func TestFilterQuick(t *testing.T) {
 	}
 	deep := strings.Repeat(`{"dependencies":{"a":`, 300) + `{}` + strings.Repeat(`}}`, 300)
 	for _, broken := range []string{``, `[]`, `{`, deep} {
-		if _, err := FilterQuick([]byte(broken), func(string) bool { return false }); !errors.Is(err, formats.ErrBadRequest) {
+		if _, _, err := FilterQuick([]byte(broken), func(string) bool { return false }); !errors.Is(err, formats.ErrBadRequest) {
 			t.Errorf("%.50s: %v", broken, err)
 		}
 	}
@@ -121,7 +121,7 @@ func FuzzAudit(f *testing.F) {
 				t.Errorf("%q: %v", out, err)
 			}
 		}
-		if out, err := FilterQuick(body, drop); err == nil {
+		if out, _, err := FilterQuick(body, drop); err == nil {
 			names, err := QuickNames(out)
 			if err != nil {
 				t.Fatalf("%v in %q", err, out)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -92,10 +93,12 @@ func (s *serving) serveAuditQuick() error {
 	if err != nil {
 		return err
 	}
-	// pnpm sends its project as a dependency named "." with the real ones below.
-	asked, err := FilterQuick(body, func(n string) bool { return n != "." && drop(n) })
+	asked, left, err := FilterQuick(body, drop)
 	if err != nil {
 		return err
+	}
+	if !left {
+		return s.json(http.StatusOK, EmptyQuickAudit())
 	}
 	a, err := s.Registry.Forward(s.r.Context(), formats.Forward{
 		Method: http.MethodPost, Path: "-/npm/v1/security/audits/quick", Accept: mediaJSON, ContentType: mediaJSON,
@@ -105,7 +108,10 @@ func (s *serving) serveAuditQuick() error {
 		return noAudit(err)
 	}
 	clean, err := ReadBody(bytes.NewReader(a.Body))
-	if err != nil || !isObject(bytes.TrimSpace(clean)) {
+	if err == nil {
+		clean, err = value(clean)
+	}
+	if err != nil || !isObject(clean) {
 		return noAudit(formats.ErrNotFound)
 	}
 	return s.json(http.StatusOK, clean)
@@ -151,16 +157,12 @@ func entryOf(p *formats.Package) (SearchEntry, error) {
 }
 
 // searchUpstream never fails a search: without an answer there are our own
-// hits. Words that are names of ours are not told.
+// hits. Words that mean names of ours are not told.
 func (s *serving) searchUpstream(q SearchQuery) ([]SearchEntry, int) {
-	drop, err := s.foreign(q.Words)
-	if err != nil {
+	meant := q.Names()
+	drop, err := s.foreign(meant)
+	if err != nil || slices.ContainsFunc(meant, drop) {
 		return nil, 0
-	}
-	for _, w := range q.Words {
-		if readableName(w) && drop(w) {
-			return nil, 0
-		}
 	}
 	query := url.Values{"text": {strings.Join(q.Words, " ")}, "size": {"250"}}
 	a, err := s.Registry.Forward(s.r.Context(), formats.Forward{
@@ -188,7 +190,7 @@ func (s *serving) searchUpstream(q SearchQuery) ([]SearchEntry, int) {
 			kept = append(kept, e)
 		}
 	}
-	return kept, total
+	return kept, total - (len(found) - len(kept))
 }
 
 // serveStarred lists the packages that a user starred, as far as the caller

@@ -2,6 +2,7 @@ package npm
 
 import (
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,36 @@ func ParseSearch(q url.Values) SearchQuery {
 		Size:  bounded(q.Get("size"), defaultSearchSize, 1, maxSearchSize),
 		From:  bounded(q.Get("from"), 0, 0, maxSearchFrom),
 	}
+}
+
+// mention is what could be a name, or a scope, within a word of a search.
+var mention = regexp.MustCompile(`@?[a-z0-9._~-]+(/[a-z0-9._~-]+)?`)
+
+// Names returns every package name that the words may mean, however they are
+// written: in quotes, with a version, after a qualifier, or a scope alone, for
+// which a name within it stands.
+func (q SearchQuery) Names() []string {
+	plain := strings.NewReplacer("%2f", "/", "scope:@", "@", "scope:", "@")
+	var names []string
+	add := func(name string) {
+		if readableName(name) {
+			names = append(names, name)
+		}
+	}
+	for _, word := range q.Words {
+		add(word)
+		for _, m := range mention.FindAllString(plain.Replace(word), -1) {
+			scoped, slash := strings.HasPrefix(m, "@"), strings.Contains(m, "/")
+			switch {
+			case scoped && !slash:
+				add(m + "/x")
+			case slash && !scoped:
+				add("@" + m)
+			}
+			add(m)
+		}
+	}
+	return names
 }
 
 func bounded(s string, fallback, low, high int) int {
