@@ -45,13 +45,20 @@ func CheckScopes(scopes []Scope) ([]Scope, error) {
 	return sorted, nil
 }
 
-// JoinScopes lists scopes as in the header X-OAuth-Scopes.
+// JoinScopes lists scopes as in the header X-OAuth-Scopes. One scope costs no
+// allocation.
 func JoinScopes(scopes []Scope) string {
-	words := make([]string, len(scopes))
-	for i, s := range scopes {
-		words[i] = string(s)
+	if len(scopes) == 1 {
+		return string(scopes[0])
 	}
-	return strings.Join(words, ", ")
+	var b strings.Builder
+	for i, s := range scopes {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(string(s))
+	}
+	return b.String()
 }
 
 // Holds reports whether the scopes held give want, by themselves or because

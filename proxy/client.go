@@ -13,7 +13,8 @@ import (
 // client is who asked, and under which name, as far as the peer may be believed.
 type client struct {
 	remote netip.Addr
-	host   string // host name asked for, lower case, without a port
+	asked  string // host name asked for, lower case, and port
+	host   string // the same without a port
 	root   string // scheme://host[:port][/prefix] without a final slash
 }
 
@@ -44,7 +45,7 @@ func (e *edge) clientOf(r *http.Request) (client, error) {
 		return c, formats.Refuse(formats.ErrBadRequest, "the Host field is missing or is not a host name")
 	}
 	host = strings.ToLower(host)
-	c.host = hostname(host)
+	c.asked, c.host = host, hostname(host)
 	virtual := e.hosts[c.host] != nil
 	if e.public == "" || virtual {
 		c.root = scheme + "://" + host + prefix

@@ -1,12 +1,9 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
-	"strings"
 	"time"
 
 	"larder/formats"
@@ -100,6 +97,8 @@ func (x *exchange) admit(bad, missing error) error {
 		return bad
 	case missing != nil:
 		return missing
+	case x.crossSite():
+		return formats.Refuse(policy.ErrDenied, "a page of another site sent this request: open the page here, and send it from there")
 	case x.r.ContentLength > x.edge.MaxBody:
 		return x.edge.tooLarge()
 	}
@@ -171,46 +170,4 @@ func (x *exchange) allow() (formats.Registry, error) {
 		return nil, err
 	}
 	return x.mount.For(x.caller, x.repository, x.base), nil
-}
-
-// Visit is what the edge knows of a request before any handler does.
-type Visit struct {
-	RequestID string
-	Remote    netip.Addr // the client, past trusted proxies
-	// Origin is the root URL as the client reached it (or the public URL),
-	// without a final slash.
-	Origin string
-}
-
-type visitKey struct{}
-
-// FromContext returns the visit that a handler of Options.Handlers answers.
-func FromContext(ctx context.Context) (Visit, bool) {
-	v, ok := ctx.Value(visitKey{}).(Visit)
-	return v, ok
-}
-
-func (x *exchange) context() context.Context {
-	v := Visit{RequestID: x.id, Remote: x.remote, Origin: x.edge.public}
-	if v.Origin == "" {
-		v.Origin = x.root
-	}
-	return context.WithValue(x.r.Context(), visitKey{}, v)
-}
-
-// scopes is the value of X-OAuth-Scopes: the scopes of the caller's token.
-func (x *exchange) scopes() string { return joinScopes(x.caller.Scopes) }
-
-func joinScopes(scopes []policy.Scope) string {
-	if len(scopes) == 1 {
-		return string(scopes[0])
-	}
-	var b strings.Builder
-	for i, s := range scopes {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(string(s))
-	}
-	return b.String()
 }

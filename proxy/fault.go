@@ -232,7 +232,7 @@ func (x *exchange) explain(f *formats.Failure, h http.Header) {
 		h.Set("X-Larder-Policy", d.Rule)
 	}
 	if accepted := refusal.Decision.Accepted; len(accepted) > 0 {
-		h.Set("X-Accepted-OAuth-Scopes", joinScopes(accepted))
+		h.Set("X-Accepted-OAuth-Scopes", policy.JoinScopes(accepted))
 	}
 }
 

@@ -117,6 +117,7 @@ type edge struct {
 	names   string // of the mounts, for people
 	public  string // PublicURL without a final slash
 	pubHost string
+	sites   *http.CrossOriginProtection
 	ids     *requestIDs
 }
 
@@ -129,7 +130,7 @@ func New(o Options) (http.Handler, error) {
 	if o.MaxBody == 0 {
 		o.MaxBody = DefaultMaxBody
 	}
-	e := &edge{Options: o, mounts: map[string]Mount{}, hosts: map[string]Mount{}, ids: newRequestIDs()}
+	e := &edge{Options: o, mounts: map[string]Mount{}, hosts: map[string]Mount{}, sites: http.NewCrossOriginProtection(), ids: newRequestIDs()}
 	if err := e.addMounts(); err != nil {
 		return nil, err
 	}
@@ -175,7 +176,7 @@ func (e *edge) setPublic(raw string) error {
 		return fmt.Errorf("public URL %q: want http(s)://host, and perhaps a path", raw)
 	}
 	e.public, e.pubHost = strings.TrimSuffix(raw, "/"), strings.ToLower(hostname(u.Host))
-	return nil
+	return e.sites.AddTrustedOrigin(u.Scheme + "://" + strings.ToLower(u.Host))
 }
 
 // ServeHTTP answers one request.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"larder/policy"
 )
 
 // writer is the one wrapper around net/http's writer. It counts, holds slow
@@ -65,7 +67,7 @@ func (w *writer) stamp() {
 	if cc := h["Cache-Control"]; len(cc) > 0 && strings.HasPrefix(cc[0], "public") {
 		return
 	}
-	h["X-Oauth-Scopes"] = []string{w.x.scopes()}
+	h["X-Oauth-Scopes"] = []string{policy.JoinScopes(w.x.caller.Scopes)}
 }
 
 // arm sets the write deadline for the next piece.

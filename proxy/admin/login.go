@@ -24,8 +24,7 @@ type pages struct {
 	login *template.Template
 }
 
-// newPages returns the handler of /ui/. Forms are refused when another site
-// sent them.
+// newPages returns the handler of /ui/. The edge refuses the forms of other sites.
 func newPages(a *api) http.Handler {
 	p := &pages{api: a, login: template.Must(template.ParseFS(pageFiles, "login.html"))}
 	mux := http.NewServeMux()
@@ -33,11 +32,7 @@ func newPages(a *api) http.Handler {
 	mux.Handle("/", a.page(func(*call) error {
 		return formats.Refuse(formats.ErrNotFound, "there is no such page yet: the pages are at /ui/login/<code>, the API at /api/v1")
 	}))
-	guard := http.NewCrossOriginProtection()
-	guard.SetDenyHandler(a.page(func(*call) error {
-		return policy.Decision{Reason: "another site sent this form: open the page here and send it from there"}.Err()
-	}))
-	return guard.Handler(mux)
+	return mux
 }
 
 // page makes a handler with the headers of a page.
@@ -104,6 +99,7 @@ func (p *pages) confirm(c *call) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	c.visit.Identified(caller)
 	if err := p.Pairing.Confirm(c.r.Context(), c.r.PathValue("code"), caller); err != nil {
 		return "", err
 	}

@@ -129,6 +129,9 @@ func (c *call) fail(err error) {
 	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="larder"`)
 	}
+	if p.Status == http.StatusForbidden && len(p.AcceptedScopes) > 0 {
+		h.Set("X-Accepted-OAuth-Scopes", policy.JoinScopes(p.AcceptedScopes))
+	}
 	if p.retry > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64((p.retry+time.Second-1)/time.Second), 10))
 	}

@@ -118,6 +118,7 @@ func (c *call) dispatch(rows []route) (any, error) {
 		return nil, err
 	}
 	c.caller = caller
+	c.visit.Identified(caller)
 	if err := c.gate(rows[at].action); err != nil {
 		return nil, err
 	}

@@ -69,6 +69,9 @@ func TestGate(t *testing.T) {
 	if !strings.Contains(rec.Body.String(), "admin:instance") {
 		t.Errorf("the missing scope is not named: %s", rec.Body)
 	}
+	if h := rec.Header(); h.Get("X-Accepted-OAuth-Scopes") != "admin:instance" || h.Get("X-OAuth-Scopes") != "read:packages, write:packages" {
+		t.Errorf("scopes held and needed: %v", h)
+	}
 }
 
 func TestNoSuchCall(t *testing.T) {

@@ -1,0 +1,53 @@
+package proxy
+
+import (
+	"context"
+	"net/netip"
+
+	"larder/policy"
+)
+
+// Visit is what the edge knows of a request before any handler does.
+type Visit struct {
+	RequestID string
+	Remote    netip.Addr // the client, past trusted proxies
+	// Origin is the root URL as the client reached it (or the public URL),
+	// without a final slash.
+	Origin string
+
+	x *exchange
+}
+
+// Identified tells the edge whom the handler found to be asking, for the log and
+// the field X-OAuth-Scopes. It is called before the reply begins. A Visit
+// without an edge takes it and does nothing.
+func (v Visit) Identified(caller policy.Subject) {
+	if v.x != nil {
+		v.x.caller = caller
+	}
+}
+
+type visitKey struct{}
+
+// FromContext returns the visit that a handler of Options.Handlers answers.
+func FromContext(ctx context.Context) (Visit, bool) {
+	v, ok := ctx.Value(visitKey{}).(Visit)
+	return v, ok
+}
+
+func (x *exchange) context() context.Context {
+	v := Visit{RequestID: x.id, Remote: x.remote, Origin: x.edge.public, x: x}
+	if v.Origin == "" {
+		v.Origin = x.root
+	}
+	return context.WithValue(x.r.Context(), visitKey{}, v)
+}
+
+// crossSite reports that a page of another site made a browser send a request
+// that may change something. Browsers add credentials that they remember by
+// themselves, Basic ones too; programs send none of the fields that tell.
+func (x *exchange) crossSite() bool {
+	asked := *x.r
+	asked.Host = x.asked
+	return x.edge.sites.Check(&asked) != nil
+}
