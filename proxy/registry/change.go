@@ -12,6 +12,7 @@ import (
 	"larder/cache/refs"
 	"larder/formats"
 	"larder/policy"
+	"larder/upstream"
 )
 
 // lease is how long uploaded bytes are held before a change refers to them.
@@ -95,6 +96,8 @@ func (b *bound) commit(ctx context.Context, c formats.Change, home string, fn fu
 func (b *bound) origin(ctx context.Context, pkg string, o *owned) error {
 	id, err := b.source(ctx, pkg, o)
 	switch {
+	case errors.Is(err, upstream.ErrOffline):
+		return nil // what can never be asked had nothing first
 	case err != nil:
 		return fmt.Errorf("whether an upstream has %s is not known now: %w", pkg, err)
 	case id == "":
