@@ -10,6 +10,7 @@ import (
 
 	"larder/formats"
 	"larder/policy"
+	"larder/policy/token"
 )
 
 // end runs behind every request: it catches panics, and logs and counts once.
@@ -78,12 +79,12 @@ func (x *exchange) log(o *Observation, stack []byte, cut bool) {
 	if !x.caller.Anonymous() {
 		line.Str("user", x.caller.User).Str("token", x.caller.TokenID)
 	}
-	line.Str("method", redact(x.r.Method)).Str("path", x.logPath())
+	line.Str("method", token.Redact(x.r.Method)).Str("path", x.logPath())
 	if x.mount != nil {
 		line.Str("registry", x.mount.Name()).Str("format", o.Format)
 	}
 	if x.repository != "" {
-		line.Str("repository", redact(x.repository))
+		line.Str("repository", token.Redact(x.repository))
 	}
 	if o.Op != "" {
 		line.Str("op", o.Op)
@@ -92,18 +93,18 @@ func (x *exchange) log(o *Observation, stack []byte, cut bool) {
 		line.Str("action", string(x.req.Action))
 	}
 	if x.req.Package != "" {
-		line.Str("package", redact(x.req.Package))
+		line.Str("package", token.Redact(x.req.Package))
 	}
 	if x.req.Version != "" {
-		line.Str("version", redact(x.req.Version))
+		line.Str("version", token.Redact(x.req.Version))
 	}
 	line.Int("status", x.status).Int64("bytes", x.bytes)
 	if o.Result != "" {
 		line.Str("cache", string(o.Result))
 	}
-	line.Float64("duration_ms", float64(o.Took.Microseconds())/1000).Str("agent", redact(agent(x.r.Header["User-Agent"])))
+	line.Float64("duration_ms", float64(o.Took.Microseconds())/1000).Str("agent", token.Redact(agent(x.r.Header["User-Agent"])))
 	if x.err != nil {
-		line.Str("error", redact(x.err.Error()))
+		line.Str("error", token.Redact(x.err.Error()))
 	}
 	if cut {
 		line.Bool("cut", true)
@@ -127,39 +128,13 @@ func (x *exchange) logPath() string {
 		return "/ui/login…"
 	}
 	path := u.EscapedPath()
-	if clean := redact(u.Path); clean != u.Path {
+	if clean := token.Redact(u.Path); clean != u.Path {
 		path = (&url.URL{Path: clean}).EscapedPath()
 	}
 	if len(path) > most {
 		path = path[:most] + "…"
 	}
 	return path
-}
-
-// redact takes tokens (policy.md section 3: ldrp_, ldrr_, ldrj_, ldrx_) out of a text.
-func redact(s string) string {
-	const prefix = "ldr?_"
-	for from := 0; ; {
-		i := strings.Index(s[from:], "ldr")
-		if i < 0 {
-			return s
-		}
-		start := from + i + len(prefix)
-		if start > len(s) {
-			return s
-		}
-		from += i + 3
-		if s[start-1] != '_' || strings.IndexByte("prjx", s[start-2]) < 0 {
-			continue
-		}
-		end := start
-		for end < len(s) && (isAlnum(s[end]) || s[end] == '_') {
-			end++
-		}
-		if end > start {
-			s = s[:start] + "redacted" + s[end:]
-		}
-	}
 }
 
 func isAlnum(c byte) bool {

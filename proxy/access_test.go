@@ -66,37 +66,6 @@ func TestAccountCallsLogNoPath(t *testing.T) {
 	}
 }
 
-func TestRedact(t *testing.T) {
-	for in, want := range map[string]string{
-		"":                       "",
-		"ldr":                    "ldr",
-		"ldrp_":                  "ldrp_",
-		"ldrp_abc/x":             "ldrp_redacted/x",
-		"a ldrr_1 b ldrj_2_3":    "a ldrr_redacted b ldrj_redacted",
-		"ldrq_abc":               "ldrq_abc",
-		"ldrldrx_abc":            "ldrldrx_redacted",
-		"ldrp-abc ldrx_abc.tgz ": "ldrp-abc ldrx_redacted.tgz ",
-	} {
-		if got := redact(in); got != want {
-			t.Errorf("redact(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
-func FuzzRedact(f *testing.F) {
-	for _, seed := range []string{"ldrp_abc", "ldrldrp_x", "xldrp_", "ldr"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if got := redact(s); redact(got) != got {
-			t.Errorf("redact(%q) = %q is not final", s, got)
-		}
-		if got := redact(s + " ldrp_SECRET"); strings.Contains(got, "ldrp_SECRET") {
-			t.Errorf("a token survives behind %q: %q", s, got)
-		}
-	})
-}
-
 func TestAgent(t *testing.T) {
 	for in, want := range map[string]string{
 		"npm/10 node/22": "npm", "Apache-Maven/3.9 (Java)": "Apache-Maven", "": "", "a b": "a", "evil\x00": "evil",

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"sync/atomic"
+
+	"larder/policy/token"
 )
 
 // requestIDs makes ids that are unique over restarts: random start, then a counter.
@@ -32,7 +34,7 @@ func (g *requestIDs) of(h http.Header) string {
 // saneID: 1 to 128 letters, digits, dots, dashes, underscores, and no token of
 // ours, which would then stand in the log.
 func saneID(s string) bool {
-	if s == "" || len(s) > 128 || redact(s) != s {
+	if s == "" || len(s) > 128 || token.Redact(s) != s {
 		return false
 	}
 	for i := 0; i < len(s); i++ {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"larder/policy/token"
 )
 
 // Limits of every connection (policy.md section 8).
@@ -112,6 +114,6 @@ type serverLog struct{ log zerolog.Logger }
 
 // Write logs one line.
 func (s serverLog) Write(line []byte) (int, error) {
-	s.log.Debug().Str("from", "net/http").Msg(redact(string(bytes.TrimSpace(line))))
+	s.log.Debug().Str("from", "net/http").Msg(token.Redact(string(bytes.TrimSpace(line))))
 	return len(line), nil
 }

@@ -151,6 +151,9 @@ func (s Secret) String() string { return redacted }
 // Format hides the text from every verb of fmt.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
+// GoString hides the text.
+func (s Secret) GoString() string { return redacted }
+
 // MarshalJSON hides the text.
 func (s Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 

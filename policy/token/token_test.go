@@ -108,7 +108,7 @@ func TestSecretNeverPrints(t *testing.T) {
 	}
 	out.Write(b)
 	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "secret", s, "holder", h)
-	fmt.Fprintln(&out, s.String(), errors.New("with "+fmt.Sprint(s)))
+	fmt.Fprintln(&out, s.String(), s.GoString(), errors.New("with "+fmt.Sprint(s)))
 	body := s.Reveal()[5:]
 	if strings.Contains(out.String(), body) || strings.Contains(out.String(), fmt.Sprintf("%x", body)) {
 		t.Errorf("the secret was printed:\n%s", out.String())
