@@ -8,6 +8,8 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"larder/policy"
 )
 
 // Failed sign-ins are counted per address and per first characters of the
@@ -50,21 +52,7 @@ func (b *backoff) failed(remote netip.Addr, secret string, now time.Time) time.D
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	hint := digest(sha256.Sum256([]byte(secret[:min(len(secret), hintLength)])))
-	return max(strike(b.addresses, Network(remote), addressBurst, now), strike(b.hints, hint, hintBurst, now))
-}
-
-// Network is the unit by which clients are counted: an address, or what one
-// IPv6 customer has. Clients without an address are one unit, the zero Prefix.
-func Network(a netip.Addr) netip.Prefix {
-	bits := 32
-	if a.Is6() {
-		bits = 64
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
+	return max(strike(b.addresses, policy.Network(remote), addressBurst, now), strike(b.hints, hint, hintBurst, now))
 }
 
 func strike[K comparable](callers *lru.Cache[K, *strikes], k K, burst float64, now time.Time) time.Duration {

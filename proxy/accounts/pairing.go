@@ -10,7 +10,6 @@ import (
 
 	"larder/formats"
 	"larder/policy"
-	"larder/policy/directory"
 )
 
 const (
@@ -63,12 +62,12 @@ func (p *pairings) Begin(_ context.Context, from netip.Addr) (id, code string, e
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.clock()
-	if wait := p.room(directory.Network(from), now); wait > 0 {
+	if wait := p.room(policy.Network(from), now); wait > 0 {
 		return "", "", &busyError{wait}
 	}
 	n := &pairing{id: rand.Text(), code: rand.Text(), from: from, ends: now.Add(pairingLife)}
 	p.byID[n.id], p.byCode[n.code] = n, n
-	p.waiting[directory.Network(from)]++
+	p.waiting[policy.Network(from)]++
 	return n.id, n.code, nil
 }
 
@@ -85,7 +84,7 @@ func (p *pairings) room(network netip.Prefix, now time.Time) time.Duration {
 		if left <= 0 {
 			p.drop(n)
 		}
-		if !crowded || directory.Network(n.from) == network {
+		if !crowded || policy.Network(n.from) == network {
 			wait = min(wait, left)
 		}
 	}
@@ -95,7 +94,7 @@ func (p *pairings) room(network netip.Prefix, now time.Time) time.Duration {
 func (p *pairings) drop(n *pairing) {
 	delete(p.byID, n.id)
 	delete(p.byCode, n.code)
-	network := directory.Network(n.from)
+	network := policy.Network(n.from)
 	if p.waiting[network]--; p.waiting[network] == 0 {
 		delete(p.waiting, network)
 	}
