@@ -47,7 +47,13 @@ func (c *call) explain() (any, error) {
 	if err != nil {
 		return nil, hide(err)
 	}
-	if out.Read = verdict(c.Directory.Authorize(ctx, c.caller, policy.Read, res)); out.Read.Allowed {
+	decision := c.Directory.Authorize(ctx, c.caller, policy.Read, res)
+	if decision.Verdict == policy.Hide && res.Claim == "" {
+		// A name that nobody claims would come from an upstream if it were not here.
+		res = policy.Resource{Format: res.Format, Registry: res.Registry, Package: res.Package, Version: res.Version, Visibility: policy.Public}
+		decision = c.Directory.Authorize(ctx, c.caller, policy.Read, res)
+	}
+	if out.Read = verdict(decision); out.Read.Allowed {
 		out.Source, out.Claim, out.Repository, out.Visibility = source(reg, res), res.Claim, res.Repository, res.Visibility
 		if out.Source == "upstream" {
 			out.Upstreams = reg.Upstreams

@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"errors"
 	"time"
 
+	"larder/cache"
 	"larder/policy"
 )
 
@@ -57,17 +59,18 @@ func (c *call) repository(name string) (Repository, error) {
 	return shown, nil
 }
 
-// showRepository tells no one whether a repository exists that he may not read.
+// showRepository tells no one whether a repository exists that he may not read:
+// one that is not there looks like one that is private.
 func (c *call) showRepository() (any, error) {
 	shown, err := c.repository(c.fullName())
-	if err != nil {
-		return nil, hide(err)
+	if err != nil && !errors.Is(err, cache.ErrNotExist) {
+		return nil, err
 	}
-	res := policy.Resource{Repository: shown.Name, Visibility: shown.Visibility}
-	if err := c.Directory.Authorize(c.r.Context(), c.caller, policy.Read, res).Err(); err != nil {
-		return nil, hide(err)
+	res := policy.Resource{Repository: c.fullName(), Visibility: shown.Visibility}
+	if denied := c.Directory.Authorize(c.r.Context(), c.caller, policy.Read, res).Err(); denied != nil {
+		return nil, hide(denied)
 	}
-	return shown, nil
+	return shown, hide(err)
 }
 
 func (c *call) setRepository() (any, error) {

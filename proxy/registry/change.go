@@ -45,7 +45,7 @@ func (b *bound) changeable(ctx context.Context, c formats.Change, o *owned) erro
 	elsewhere := o.hosted != nil && b.narrowed() && o.hosted.Repository != b.repository
 	switch {
 	case elsewhere && c.Create:
-		return formats.Refuse(policy.ErrDenied, fmt.Sprintf("%s cannot be published to %s: the name is taken", c.Package, b.repository))
+		return b.taken(c.Package)
 	case elsewhere:
 		return b.missing(c.Package)
 	case o.hosted != nil:
@@ -53,8 +53,7 @@ func (b *bound) changeable(ctx context.Context, c formats.Change, o *owned) erro
 	case c.Create && o.claim != "" && b.narrowed() && ownerOf(o.repository) != ownerOf(b.repository):
 		// Otherwise whoever may write to any repository could take a claimed name
 		// before its owner uses it, and everybody would install that.
-		return formats.Refuse(policy.ErrDenied, fmt.Sprintf(
-			"%s cannot be published to %s: the name is claimed for another owner", c.Package, b.repository))
+		return b.taken(c.Package)
 	case c.Create:
 		return b.origin(ctx, c.Package, o)
 	}
@@ -64,6 +63,13 @@ func (b *bound) changeable(ctx context.Context, c formats.Change, o *owned) erro
 			"%s comes from the upstream %s; copies of upstream packages cannot be changed here", c.Package, id))
 	}
 	return b.missing(c.Package)
+}
+
+// taken refuses a name that is another's, in the same words whether it is there
+// or only claimed: under a claim nobody is to learn which names exist.
+func (b *bound) taken(pkg string) error {
+	return formats.Refuse(policy.ErrDenied, fmt.Sprintf(
+		"%s cannot be published to %s: the name is taken, or claimed for another owner", pkg, b.repository))
 }
 
 func ownerOf(repository string) string {

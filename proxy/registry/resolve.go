@@ -44,16 +44,15 @@ func (r *Registry) lookup(ctx context.Context, pkg string) (*owned, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", pkg, err)
 	}
-	if o.hosted == nil {
-		if err := r.claimed(ctx, pkg, o); err != nil {
-			return nil, err
-		}
+	if err := r.claimed(ctx, pkg, o); err != nil {
+		return nil, err
 	}
 	e.names.Add(k, o)
 	return o, nil
 }
 
-// claimed fills in the visibility under a claim. The scope of an owner who
+// claimed fills in the claim of a name, whether or not it is hosted, and what is
+// not hosted gets its repository and visibility from it. The scope of an owner who
 // exists here counts as claimed for its repository "packages": otherwise a
 // private name not published yet would be asked upstream, and an answer would
 // tell which of an owner's private names exist.
@@ -72,7 +71,13 @@ func (r *Registry) claimed(ctx context.Context, pkg string, o *owned) error {
 		if err != nil {
 			return fmt.Errorf("owner of %s: %w", pkg, err)
 		}
-		o.claim, o.repository, o.visibility = "owner:"+named.Owner(pkg), home, v
+		o.claim = "owner:" + named.Owner(pkg)
+		if o.hosted == nil {
+			o.repository, o.visibility = home, v
+		}
+		return nil
+	}
+	if o.hosted != nil {
 		return nil
 	}
 	v, err := access.Visibility(ctx, o.repository)

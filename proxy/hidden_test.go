@@ -1,0 +1,351 @@
+package proxy_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"larder/cache"
+	"larder/cache/evict"
+	"larder/cache/memory"
+	"larder/cache/refs"
+	"larder/formats/npm"
+	"larder/policy"
+	"larder/policy/directory"
+	"larder/proxy"
+	"larder/proxy/accounts"
+	"larder/proxy/admin"
+	"larder/proxy/registry"
+	"larder/upstream"
+	"larder/upstream/upstreamtest/npmtest"
+)
+
+var here = netip.MustParseAddr("192.0.2.1")
+
+// house is a whole server over memory, with one upstream that has nothing.
+//
+// The organization acme has the private repositories acme/packages, which its
+// scope and claimed-* go to, and acme/secret, and the public acme/open. bob
+// stands outside, mia is a member without any role, and rita reads
+// acme/packages. What is called hidden is there, what is called absent is not.
+type house struct {
+	t      *testing.T
+	dir    *directory.Directory
+	people *accounts.Accounts
+	edge   http.Handler
+	admin  policy.Subject
+	tokens map[string]string // "" is nobody's
+}
+
+func noon() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+
+type room struct{}
+
+func (room) Reserve(context.Context, int64) error { return nil }
+func (room) Touch(cache.Digest)                   {}
+
+type idle struct{}
+
+func (idle) GC(context.Context, bool, func(int)) (evict.Report, error) { return evict.Report{}, nil }
+func (idle) Verify(context.Context, bool, func(done, total int64)) (admin.Verification, error) {
+	return admin.Verification{}, nil
+}
+
+func newHouse(t *testing.T) *house {
+	h := &house{t: t, tokens: map[string]string{"": ""}}
+	index, ctx := memory.NewIndex(), t.Context()
+	var err error
+	h.dir, err = directory.Open(ctx, index, directory.Options{Clock: noon, AnonymousRead: true, DefaultRepository: "admin/packages", Formats: []string{"npm"}})
+	h.must(err)
+	file := filepath.Join(t.TempDir(), "admin.token")
+	_, err = h.dir.Bootstrap(ctx, file)
+	h.must(err)
+	secret, err := os.ReadFile(file)
+	h.must(err)
+	h.tokens["admin"] = strings.TrimSpace(string(secret))
+	h.admin, err = h.dir.Authenticate(ctx, h.tokens["admin"], here)
+	h.must(err)
+	h.people = accounts.New(h.dir, noon)
+	h.populate()
+	h.open(index)
+	for _, name := range []string{"@acme/hidden", "claimed-hidden"} {
+		h.publish("/npm/", name)
+	}
+	h.publish("/r/acme/secret/npm/", "hidden")
+	h.publish("/r/acme/secret/npm/", "@acme/inner-hidden")
+	return h
+}
+
+func (h *house) populate() {
+	ctx := h.t.Context()
+	h.must(h.dir.CreateUser(ctx, h.admin, directory.Account{Name: "acme", Org: true}))
+	h.must(h.dir.SetBaseRole(ctx, h.admin, "acme", policy.RoleNone))
+	h.must(h.dir.CreateRepository(ctx, h.admin, "acme/secret", policy.Private))
+	h.must(h.dir.CreateRepository(ctx, h.admin, "acme/open", policy.Public))
+	_, err := h.dir.AddClaim(ctx, h.admin, policy.Claim{Match: []string{"claimed-*"}, Repository: "acme/packages"})
+	h.must(err)
+	for _, name := range []string{"bob", "mia", "rita"} {
+		h.must(h.dir.CreateUser(ctx, h.admin, directory.Account{Name: name}))
+		h.token(name, directory.Mint{User: name, Scopes: policy.AllScopes()})
+	}
+	h.must(h.dir.SetMember(ctx, h.admin, "acme", "mia", directory.Member))
+	h.must(h.dir.Grant(ctx, h.admin, "acme/packages", "rita", policy.RoleRead))
+	h.token("bob, limited", directory.Mint{User: "bob", Scopes: policy.AllScopes(), Limits: policy.Limits{Repositories: []string{"admin/packages"}}})
+	h.token("bob, delete only", directory.Mint{User: "bob", Scopes: []policy.Scope{policy.DeletePackages}})
+	h.token("admin, limited", directory.Mint{Scopes: policy.AllScopes(), Limits: policy.Limits{Repositories: []string{"bob/packages"}}})
+}
+
+func (h *house) token(who string, m directory.Mint) {
+	h.t.Helper()
+	secret, _, err := h.dir.MintToken(h.t.Context(), h.admin, m)
+	h.must(err)
+	h.tokens[who] = secret.Reveal()
+}
+
+func (h *house) open(index cache.Index) {
+	far, err := npmtest.Start()
+	h.must(err)
+	client, err := upstream.New(upstream.Config{ID: "far", URL: far.URL}, upstream.NewTransport(upstream.Options{
+		Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
+	}))
+	h.must(err)
+	engine, err := registry.New(registry.Options{Store: memory.NewStore(), Index: index, Locks: &refs.Locks{}, Room: room{}, Access: h.dir, Clock: noon})
+	h.must(err)
+	h.t.Cleanup(func() {
+		client.CloseIdle()
+		far.Close()
+		if err := engine.Close(); err != nil {
+			h.t.Error(err)
+		}
+	})
+	mount := engine.Registry(registry.Spec{Name: "npm", Format: npm.New(npm.Options{Clock: noon}), Hosted: true,
+		Upstreams: func(context.Context) ([]registry.Source, error) {
+			return []registry.Source{{ID: "far", Fetcher: client}}, nil
+		},
+	})
+	handlers, err := admin.New(admin.Options{
+		Directory: h.dir, Identifier: h.people, Pairing: h.people.Pairing(), Maintenance: idle{},
+		Registries: []admin.Registry{{Mount: mount, Hosted: true, Upstreams: []string{"far"}}},
+		Upstreams:  func(context.Context) []admin.Upstream { return nil },
+		Reload:     func(context.Context) error { return nil }, Metrics: admin.NewMetrics("test"),
+	})
+	h.must(err)
+	h.edge, err = proxy.New(proxy.Options{
+		Mounts: []proxy.Mount{mount}, Identifier: h.people, Authorizer: h.dir, Accounts: h.people, Handlers: handlers,
+	})
+	h.must(err)
+}
+
+func (h *house) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+func publication(t *testing.T, name string) string {
+	t.Helper()
+	manifest := map[string]any{"name": name, "version": "1.0.0"}
+	tarball, err := npmtest.Pack(map[string][]byte{"package.json": fmt.Appendf(nil, `{"name":%q,"version":"1.0.0"}`, name)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := npmtest.PublishBody(manifest, tarball, "latest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func (h *house) publish(at, name string) {
+	h.t.Helper()
+	rec := h.ask(request{method: "PUT", path: at + escaped(name), body: publication(h.t, name)}, "admin")
+	if rec.Code != 201 {
+		h.t.Fatalf("publish %s: %d %s", name, rec.Code, rec.Body)
+	}
+}
+
+func escaped(name string) string { return strings.Replace(name, "/", "%2f", 1) }
+
+// request is one to be made about two names. NAME stands for the escaped name,
+// PURL for the plain one, BARE for what stands behind the scope.
+type request struct {
+	method, path, body string
+	lines              []string
+}
+
+func (r request) about(name string) request {
+	_, bare, scoped := strings.Cut(name, "/")
+	if !scoped {
+		bare = name
+	}
+	fill := strings.NewReplacer("NAME", escaped(name), "PURL", name, "BARE", bare)
+	r.path, r.body = fill.Replace(r.path), fill.Replace(r.body)
+	return r
+}
+
+func (h *house) ask(q request, who string) *httptest.ResponseRecorder {
+	h.t.Helper()
+	r := httptest.NewRequestWithContext(h.t.Context(), q.method, q.path, strings.NewReader(q.body))
+	r.RemoteAddr = here.String() + ":1"
+	r.Header.Set("X-Request-Id", "the-same-for-both")
+	if h.tokens[who] != "" {
+		r.Header.Set("Authorization", "Bearer "+h.tokens[who])
+	}
+	if strings.HasPrefix(q.body, "{") {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for _, line := range q.lines {
+		key, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(key, value)
+	}
+	rec := httptest.NewRecorder()
+	h.edge.ServeHTTP(rec, r)
+	return rec
+}
+
+// shown is all that a client gets to see of a reply.
+func shown(rec *httptest.ResponseRecorder) string {
+	body, _ := io.ReadAll(rec.Result().Body) // of a recorder: never fails
+	header := rec.Result().Header.Clone()
+	header.Del("Date")
+	return fmt.Sprintf("%d %v %s", rec.Code, header, body)
+}
+
+// questions are every kind of request that names a package.
+func questions(at string) []request {
+	all := []request{
+		{method: "GET", path: at + "NAME", lines: []string{"Accept: application/vnd.npm.install-v1+json"}},
+		{method: "GET", path: at + "NAME", lines: []string{"If-None-Match: *"}},
+		{method: "GET", path: at + "NAME", lines: []string{"If-Match: \"x\""}},
+		{method: "GET", path: at + "NAME", lines: []string{"If-Modified-Since: " + noon().Format(http.TimeFormat)}},
+		{method: "GET", path: at + "NAME/-/BARE-1.0.0.tgz", lines: []string{"Range: bytes=0-0"}},
+		{method: "GET", path: at + "NAME/-/BARE-1.0.0.tgz", lines: []string{"Range: bytes=999999999-"}},
+		{method: "PUT", path: at + "NAME", body: `{"_id":"PURL","users":{"bob":true}}`, lines: []string{"npm-command: star"}},
+		{method: "PUT", path: at + "NAME/-rev/1-larder", body: `{"_id":"PURL","maintainers":[{"name":"bob"}]}`, lines: []string{"npm-command: owner"}},
+		{method: "PUT", path: at + "NAME/-rev/1-larder", body: `{"_id":"PURL","versions":{}}`, lines: []string{"npm-command: unpublish"}},
+	}
+	for _, path := range []string{
+		"NAME", "NAME?write=true", "NAME/1.0.0", "NAME/latest", "NAME/9.9.9", "NAME/-/BARE-1.0.0.tgz", "NAME/-/BARE-9.9.9.tgz", "NAME/-rev/1-larder",
+		"NAME/-/BARE-1.0.0.tgz/-rev/1-larder", "-/package/NAME/dist-tags", "-/package/NAME/dist-tags/latest", "-/package/NAME/dist-tags/next",
+		"-/package/NAME/collaborators", "-/package/NAME/visibility", "-/package/NAME/access", "-/package/NAME/trust", "-/npm/v1/attestations/NAME@1.0.0",
+		"-/v1/search?text=PURL", "-/v1/search?text=BARE&size=1", "-/stage/package/NAME",
+	} {
+		for _, method := range []string{"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"} {
+			all = append(all, request{method: method, path: at + path, body: `{"access":"public"}`})
+		}
+	}
+	return all
+}
+
+// audits name packages in their bodies. An upstream is told no name of ours and
+// counts what it is told, so that a name which nobody claims shows in the count.
+func audits(at string) []request {
+	return []request{
+		{method: "POST", path: at + "-/npm/v1/security/advisories/bulk", body: `{"PURL":["1.0.0"]}`},
+		{method: "POST", path: at + "-/npm/v1/security/audits/quick", body: `{"requires":{"PURL":"1.0.0"},"dependencies":{"PURL":{"version":"1.0.0"}}}`},
+	}
+}
+
+// TestThreat08NothingTellsHiddenFromMissing asks everything about a package that
+// is there and about one that is not, for everybody who may not know.
+func TestThreat08NothingTellsHiddenFromMissing(t *testing.T) {
+	h := newHouse(t)
+	api := []request{
+		{method: "GET", path: "/api/v1/package?purl=pkg:npm/PURL"}, {method: "HEAD", path: "/api/v1/package?purl=pkg:npm/PURL@1.0.0"},
+		{method: "GET", path: "/api/v1/package?purl=pkg:npm/PURL@9.9.9"},
+		{method: "DELETE", path: "/api/v1/package?purl=pkg:npm/PURL"}, {method: "DELETE", path: "/api/v1/package?purl=pkg:npm/PURL@1.0.0&dry_run=true"},
+		{method: "POST", path: "/api/v1/package/restore?purl=pkg:npm/PURL"}, {method: "GET", path: "/api/v1/explain?purl=pkg:npm/PURL"},
+		{method: "GET", path: "/api/v1/packages?prefix=PURL"},
+	}
+	outsiders := []string{"bob", "mia", "bob, limited", "bob, delete only", "admin, limited"}
+	for _, c := range []struct {
+		name    string
+		at      []string
+		claimed bool // then nobody is asked for a credential, whether or not it is there
+	}{
+		{"@acme/hidden", []string{"/npm/", "/r/acme/packages/npm/", "/r/acme/open/npm/", "/r/bob/packages/npm/"}, true},
+		{"@acme/inner-hidden", []string{"/npm/", "/r/acme/secret/npm/", "/r/bob/packages/npm/"}, true},
+		{"claimed-hidden", []string{"/npm/", "/r/acme/packages/npm/", "/r/bob/packages/npm/"}, true},
+		{"hidden", []string{"/npm/", "/r/acme/secret/npm/"}, false},
+	} {
+		all := api
+		for _, at := range c.at {
+			all = append(all, questions(at)...)
+			all = append(all, request{method: "PUT", path: at + "NAME", body: publication(t, c.name)})
+			if c.claimed {
+				all = append(all, audits(at)...)
+			}
+		}
+		who := outsiders
+		if c.claimed {
+			who = append([]string{""}, outsiders...)
+		}
+		for _, q := range all {
+			for _, name := range who {
+				h.same(q, name, c.name, strings.Replace(c.name, "hidden", "absent", 1))
+			}
+		}
+	}
+}
+
+// same fails if the replies about two names differ in more than the name.
+func (h *house) same(q request, who, hidden, absent string) {
+	h.t.Helper()
+	absentBody := strings.ReplaceAll(q.about(absent).body, hidden, absent)
+	if strings.Contains(q.body, "_attachments") {
+		absentBody = publication(h.t, absent)
+	}
+	x := shown(h.ask(q.about(hidden), who))
+	q = q.about(absent)
+	q.body = absentBody
+	y := strings.ReplaceAll(shown(h.ask(q, who)), "absent", "hidden")
+	if x != y {
+		h.t.Errorf("%q: %s %s %v\nthere   %.400s\nmissing %.400s", who, q.method, q.path, q.lines, x, y)
+	}
+}
+
+// TestThreat08RepositoriesAndOwners: those too.
+func TestThreat08RepositoriesAndOwners(t *testing.T) {
+	h := newHouse(t)
+	for _, q := range []request{
+		{method: "GET", path: "/api/v1/repos/acme/NAME"}, {method: "HEAD", path: "/api/v1/repos/acme/NAME"},
+		{method: "PATCH", path: "/api/v1/repos/acme/NAME", body: `{"visibility":"public"}`},
+		{method: "PUT", path: "/api/v1/repos/acme/NAME/grants/bob", body: `{"role":"admin"}`},
+		{method: "DELETE", path: "/api/v1/repos/acme/NAME/grants/bob"},
+		{method: "POST", path: "/api/v1/repos", body: `{"name":"acme/NAME"}`},
+		{method: "GET", path: "/r/acme/NAME/npm/left"}, {method: "GET", path: "/r/acme/NAME/npm/-/v1/search?text=x"},
+		{method: "PUT", path: "/r/acme/NAME/npm/left", body: publication(t, "left")}, {method: "GET", path: "/r/acme/NAME/npm/-/npm/v1/keys"},
+	} {
+		for _, who := range []string{"", "bob", "mia", "bob, limited", "bob, delete only"} {
+			x := shown(h.ask(q.about("secret"), who))
+			y := strings.ReplaceAll(shown(h.ask(q.about("absent"), who)), "absent", "secret")
+			if x != y {
+				t.Errorf("%q: %s %s\nthere   %.400s\nmissing %.400s", who, q.method, q.path, x, y)
+			}
+		}
+	}
+	// Whoever administers no organization learns of none that it is there.
+	for _, q := range []request{
+		{method: "PATCH", path: "/api/v1/orgs/NAME", body: `{"base_role":"admin"}`},
+		{method: "PUT", path: "/api/v1/orgs/NAME/members/bob", body: `{"role":"owner"}`}, {method: "DELETE", path: "/api/v1/orgs/NAME/members/bob"},
+		{method: "GET", path: "/npm/-/org/NAME/package"}, {method: "GET", path: "/npm/-/user/NAME/package"},
+		{method: "GET", path: "/api/v1/tokens?user=NAME"},
+	} {
+		for _, who := range []string{"", "bob", "mia"} {
+			x, y := shown(h.ask(q.about("acme"), who)), strings.ReplaceAll(shown(h.ask(q.about("none"), who)), "none", "acme")
+			if x != y {
+				t.Errorf("%q: %s %s\nthere   %.400s\nmissing %.400s", who, q.method, q.path, x, y)
+			}
+		}
+	}
+}
