@@ -86,6 +86,11 @@ type Document struct {
 type View struct {
 	Base      string    // URL of the registry with a final slash, as the client reached it
 	FirstSeen time.Time // when this document was first fetched: a floor for missing dates
+	// Keep says whether a version may be shown; nil shows all. What points to a
+	// hidden version (a tag) moves to the newest shown, or goes.
+	Keep func(version string) bool
+	// Changed is when Keep last changed by itself or by a rule; zero: never.
+	Changed time.Time
 }
 
 // Age says how old an upstream document may be for this request.
@@ -120,6 +125,17 @@ type Location struct {
 	// Want holds the checksums that the upstream's own index published. Empty
 	// means trust on first use.
 	Want []cache.Sum
+	// Version and Published are what the upstream's index says of the file:
+	// rules about versions are asked before it is fetched. Zero: not known.
+	Version   string
+	Published time.Time
+}
+
+// Listed is one version as an upstream's document lists it.
+type Listed struct {
+	Version   string
+	File      string    // as File.Name; "" for none
+	Published time.Time // as the registry says, never its author; zero: not known
 }
 
 // Package is the state of one hosted package.

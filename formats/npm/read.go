@@ -33,7 +33,7 @@ func upstreamPath(name string) string {
 }
 
 func viewOf(name string, v formats.View) View {
-	return View{Name: name, Base: v.Base, FirstSeen: v.FirstSeen}
+	return View{Name: name, Base: v.Base, FirstSeen: v.FirstSeen, Keep: v.Keep, Changed: v.Changed}
 }
 
 // document is a form of a package's packument.
@@ -105,6 +105,20 @@ func filesDocument(name string, age formats.Age) formats.Document {
 		return notFound(name) // hosted files are found by their names
 	}
 	return d
+}
+
+// Listing is the document that List reads.
+func (f *Format) Listing(pkg string) formats.Document { return filesDocument(pkg, formats.Any) }
+
+// List yields the versions that the body of a Listing holds.
+func (f *Format) List(pkg string, body []byte) iter.Seq[formats.Listed] {
+	return func(yield func(formats.Listed) bool) {
+		for v := range Files(body) {
+			if !yield(formats.Listed{Version: v.Version, File: fileKey(pkg, v.File), Published: v.Published}) {
+				return
+			}
+		}
+	}
 }
 
 // plain returns the bytes of a document, decoded.
@@ -226,7 +240,7 @@ func locate(ctx context.Context, reg formats.Registry, name, file string) (forma
 			if ref == "" {
 				ref = upstreamPath(name) + "/-/" + url.PathEscape(file)
 			}
-			return formats.Location{Ref: ref, Want: facts.Sums()}, nil
+			return formats.Location{Ref: ref, Want: facts.Sums(), Version: facts.Version, Published: facts.Published}, nil
 		}
 	}
 	return formats.Location{}, formats.Refuse(formats.ErrNoVersion, "no version of "+name+" has the file "+quoteShort(file))

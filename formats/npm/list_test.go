@@ -1,0 +1,33 @@
+package npm
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"larder/formats"
+)
+
+// What rules are asked about comes from the same index as what is fetched.
+func TestListing(t *testing.T) {
+	f := New(Options{})
+	d := f.Listing("@s/n")
+	if d.Package != "@s/n" || d.Age != formats.Any || !d.BaseFree {
+		t.Errorf("%+v", d)
+	}
+	index := rendered(t, WriteFiles, upstreamDoc, view("@s/n"))
+	got := slices.Collect(f.List("@s/n", []byte(index)))
+	if len(got) != 4 {
+		t.Fatalf("%d versions are listed: %+v", len(got), got)
+	}
+	want := formats.Listed{Version: "1.1.0", File: "@s/n/-/n-1.1.0.tgz", Published: time.Date(2021, 1, 1, 0, 0, 0, 0, time.UTC)}
+	if got[1] != want {
+		t.Errorf("%+v, want %+v", got[1], want)
+	}
+	if !got[2].Published.IsZero() {
+		t.Errorf("%+v has a time that nobody gave", got[2])
+	}
+	for range f.List("@s/n", []byte(index)) {
+		break
+	}
+}
