@@ -68,8 +68,8 @@ func (c *call) createUser() (any, error) {
 	return created{describeAccount(made)}, nil
 }
 
-// showAccount shows all of it to the user and to administrators, and the public
-// part to everybody who signed in.
+// showAccount shows all of it to the user and to administrators, what members may
+// do to the members, and the public part to everybody who signed in.
 func (c *call) showAccount() (any, error) {
 	ctx := c.r.Context()
 	a, err := c.Directory.Account(ctx, c.r.PathValue("name"))
@@ -80,6 +80,11 @@ func (c *call) showAccount() (any, error) {
 	own := c.caller.User == a.Name
 	if !own && c.Directory.Authorize(ctx, c.caller, policy.Administer, policy.Resource{}).Err() != nil {
 		shown.Email, shown.Admin, shown.Suspended = "", false, false
+		role, err := c.Directory.Role(ctx, c.caller.User, a.Name)
+		if err != nil {
+			return nil, err
+		}
+		shown.BaseRole = min(shown.BaseRole, role) // whoever is no member has none
 	}
 	return shown, nil
 }

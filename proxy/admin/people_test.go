@@ -19,9 +19,20 @@ func TestPeople(t *testing.T) {
 	w.want(201, "POST", "/api/v1/users", w.admin, `{"name":"acme","org":true}`)
 	var a Account
 	w.get("/api/v1/users/acme", w.bob, &a)
-	if a.Kind != "organization" || a.BaseRole != policy.RoleRead {
-		t.Errorf("%+v", a)
+	if a.Kind != "organization" || a.BaseRole != policy.RoleNone {
+		t.Errorf("to an outsider: %+v", a)
 	}
+	w.want(204, "PUT", "/api/v1/orgs/acme/members/bob", w.admin, `{"role":"member"}`)
+	for _, token := range []string{w.admin, w.bob} {
+		if w.get("/api/v1/users/acme", token, &a); a.BaseRole != policy.RoleRead {
+			t.Errorf("to a member: %+v", a)
+		}
+	}
+	w.want(204, "PUT", "/api/v1/orgs/acme/members/bob", w.admin, `{"role":"owner"}`)
+	if w.get("/api/v1/users/acme", w.bob, &a); a.BaseRole != policy.RoleRead {
+		t.Errorf("to an owner: %+v", a)
+	}
+	a = Account{}
 	w.get("/api/v1/users/bob", w.bob, &a)
 	if a.Email != "bob@mail.example" {
 		t.Errorf("one's own account: %+v", a)
