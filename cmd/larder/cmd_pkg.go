@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"larder/policy/purl"
 	"larder/proxy/admin"
 )
 
@@ -21,12 +22,12 @@ func pkgCommand() *cobra.Command {
 }
 
 // purlOf takes a package URL with or without its pkg: in front.
-func purlOf(text string) (admin.Purl, error) {
+func purlOf(text string) (purl.Purl, error) {
 	full := text
 	if !strings.HasPrefix(full, "pkg:") {
 		full = "pkg:" + full
 	}
-	p, err := admin.ParsePurl(full)
+	p, err := purl.Parse(full)
 	if err != nil {
 		return p, usageError{err}
 	}
@@ -174,7 +175,7 @@ func pkgRestoreCommand() *cobra.Command {
 }
 
 // change deletes or restores, and prints the versions concerned.
-func (s *shared) change(cmd *cobra.Command, method, path string, which admin.Purl, dry bool) error {
+func (s *shared) change(cmd *cobra.Command, method, path string, which purl.Purl, dry bool) error {
 	c, err := s.open()
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 
 	"larder/formats"
 	"larder/policy"
+	"larder/policy/purl"
 )
 
 // Settler is implemented by formats that keep records about a package's
@@ -36,7 +37,7 @@ var errDry = errors.New("dry run")
 
 // change runs fn in one transaction on the package named by the query, and
 // throws its work away with dry_run=true.
-func (c *call) change(action policy.Action, fn func(tx formats.Tx, p *formats.Package, which Purl, out *Changed) error) (any, error) {
+func (c *call) change(action policy.Action, fn func(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error) (any, error) {
 	which, err := c.purl()
 	if err != nil {
 		return nil, err
@@ -79,7 +80,7 @@ func (c *call) change(action policy.Action, fn func(tx formats.Tx, p *formats.Pa
 // deletePackage retracts a version, or all of a package. Names and versions
 // stay reserved, and the bytes are kept for the restore window.
 func (c *call) deletePackage() (any, error) {
-	return c.change(policy.Delete, func(tx formats.Tx, p *formats.Package, which Purl, out *Changed) error {
+	return c.change(policy.Delete, func(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error {
 		if !p.Deleted.IsZero() {
 			return formats.Refuse(formats.ErrNotFound, notFound)
 		}
@@ -114,7 +115,7 @@ func (c *call) deletePackage() (any, error) {
 
 // restorePackage brings a version back, or all that went with the package.
 func (c *call) restorePackage() (any, error) {
-	return c.change(policy.Restore, func(tx formats.Tx, p *formats.Package, which Purl, out *Changed) error {
+	return c.change(policy.Restore, func(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error {
 		r, ok := tx.(Restorer)
 		if !ok {
 			return formats.Refuse(formats.ErrUnsupported, "packages of the format "+which.Format+" cannot be restored")

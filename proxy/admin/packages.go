@@ -10,6 +10,7 @@ import (
 	"larder/cache"
 	"larder/formats"
 	"larder/policy"
+	"larder/policy/purl"
 )
 
 // Bounds of a list of packages.
@@ -48,7 +49,7 @@ type File struct {
 
 func describePackage(format string, p *formats.Package) Package {
 	return Package{
-		Purl: Purl{Format: format, Name: p.Name}.String(), Format: format, Name: p.Name, Repository: p.Repository,
+		Purl: purl.Purl{Format: format, Name: p.Name}.String(), Format: format, Name: p.Name, Repository: p.Repository,
 		Visibility: p.Visibility, Created: p.Created, Modified: p.Modified, Tags: p.Tags,
 	}
 }
@@ -157,8 +158,8 @@ func (c *call) page(list *PackageList, format, prefix, after string, limit int) 
 	return false, nil
 }
 
-func (c *call) purl() (Purl, error) {
-	p, err := ParsePurl(c.r.URL.Query().Get("purl"))
+func (c *call) purl() (purl.Purl, error) {
+	p, err := purl.Parse(c.r.URL.Query().Get("purl"))
 	if err != nil {
 		return p, bad("%s", err)
 	}
