@@ -41,6 +41,10 @@ func TestRoutes(t *testing.T) {
 		{"/a/1", "pad.example", 200, "a/1"},
 		{"/a/1", "PAD.example:8080", 200, "a/1"},
 		{"/healthz", "pad.example", 200, "well"},
+		// The registry at that root sends people there to sign in.
+		{"/ui/login/CODE", "pad.example", 200, "ui"},
+		{"/ui/login", "pad.example", 200, "ui/login"},
+		{"/ui", "pad.example", 200, "ui"},
 		{"/healthz", "", 200, "well"},
 		{"/healthz/x", "", 404, "nothing below"},
 		{"/api/v1/users/", "", 200, "api"},

@@ -26,6 +26,11 @@ func (x *exchange) find(segments []string, trailing bool) error {
 		return nil
 	}
 	if m := e.hosts[x.host]; m != nil {
+		// The registry sends people to the page that signs them in by its own host.
+		if len(segments) == 3 && first == "ui" && segments[1] == "login" && e.Handlers[first] != nil {
+			x.section, x.handler = first, e.Handlers[first]
+			return nil
+		}
 		x.at(m, "/", segments)
 		return nil
 	}
