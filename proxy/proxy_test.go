@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"larder/formats"
 	"larder/formats/formattest"
@@ -75,7 +76,7 @@ func TestRoutes(t *testing.T) {
 			t.Errorf("GET %s: redirected to %s", tt.target, resp.Header.Get("Location"))
 		}
 	}
-	if resp := w.do("GET", "/", nil, "Accept: text/html"); resp.StatusCode != 303 || resp.Header.Get("Location") != "/ui/" {
+	if resp := w.do("GET", "/", nil, "Accept: text/html"); resp.StatusCode != 303 || resp.Header.Get("Location") != "http://example.com/ui/" {
 		t.Errorf("a browser at / got %d", resp.StatusCode)
 	}
 	if resp := w.do("DELETE", "/", nil); resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD" {
@@ -321,6 +322,50 @@ func TestAuthenticatedRepliesNameTheirScopes(t *testing.T) {
 	}
 	if got := w.do("GET", "/pad/a/1", nil, alice).Header; got.Get("X-OAuth-Scopes") != "" || !strings.HasPrefix(got.Get("Cache-Control"), "public") {
 		t.Errorf("a shared cache would keep the scopes: %v", got)
+	}
+}
+
+// Who is refused can ask why, and when it ends; who must not know that a thing
+// exists is told nothing that a missing thing is not.
+func TestRefusalsHaveNames(t *testing.T) {
+	const alice = "Authorization: Bearer alice-token"
+	opens := time.Date(2026, 8, 4, 9, 12, 0, 0, time.FixedZone("", 3600))
+	seen := map[string]bool{}
+	for _, tt := range []struct {
+		name    string
+		verdict policy.Decision
+		status  int
+		named   bool
+		opens   string
+	}{
+		{"allowed", policy.Decision{Verdict: policy.Allow}, 200, false, ""},
+		{"hidden", policy.Decision{Verdict: policy.Hide}, 404, false, ""},
+		{"denied", policy.Decision{Verdict: policy.Deny, Reason: "no"}, 403, true, ""},
+		{"by a rule", policy.Decision{Verdict: policy.Deny, Reason: "no", Rule: "cool", Opens: opens}, 403, true, "2026-08-04T08:12:00Z"},
+		{"challenged", policy.Decision{Verdict: policy.Challenge, Reason: "sign in"}, 401, true, ""},
+	} {
+		w := newWorld(t, func(o *Options) { o.PublicURL = "http://example.com/larder" })
+		w.serve = func(formats.File) (*formats.Content, error) {
+			return &formats.Content{Bytes: []byte("x"), Size: 1, Immutable: true}, nil
+		}
+		w.verdict = tt.verdict
+		resp := w.do("GET", "/pad/a/1", nil, alice)
+		id := resp.Header.Get("X-Larder-Decision")
+		if resp.StatusCode != tt.status || (id != "") != tt.named || seen[id] && tt.named {
+			t.Errorf("%s: status %d, decision %q", tt.name, resp.StatusCode, id)
+		}
+		seen[id] = true
+		link := ""
+		if tt.named {
+			link = "<http://example.com/larder/api/v1/decisions/" + id + `>; rel="help"`
+			if !strings.Contains(w.log.String(), `"decision":"`+id+`"`) {
+				t.Errorf("%s: the log does not name the decision: %s", tt.name, w.log)
+			}
+		}
+		h := resp.Header
+		if h.Get("Link") != link || h.Get("X-Larder-Policy") != tt.verdict.Rule || h.Get("X-Larder-Retry-At") != tt.opens {
+			t.Errorf("%s: %v", tt.name, h)
+		}
 	}
 }
 

@@ -97,8 +97,9 @@ func (x *exchange) serveRoot(w http.ResponseWriter, r *http.Request) {
 		x.fail(&formats.MethodError{Allow: []string{"GET", "HEAD"}})
 		return
 	}
+	visit, _ := FromContext(r.Context())
 	if x.edge.Handlers["ui"] != nil && strings.Contains(r.Header.Get("Accept"), "text/html") {
-		w.Header().Set("Location", "/ui/")
+		w.Header().Set("Location", visit.Origin+"/ui/")
 		w.Header().Set("Vary", "Accept")
 		w.WriteHeader(http.StatusSeeOther)
 		return
@@ -111,7 +112,6 @@ func (x *exchange) serveRoot(w http.ResponseWriter, r *http.Request) {
 	list := struct {
 		Registries []registry `json:"registries"`
 	}{[]registry{}}
-	visit, _ := FromContext(r.Context())
 	for _, m := range x.edge.Mounts {
 		list.Registries = append(list.Registries, registry{m.Name(), m.Format().Name(), visit.Origin + "/" + m.Name() + "/"})
 	}

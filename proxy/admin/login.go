@@ -12,25 +12,27 @@ import (
 	"larder/policy"
 )
 
-//go:embed login.html
+//go:embed *.html
 var pageFiles embed.FS
 
-// styleHash admits the one style sheet of login.html; a test keeps it right.
+// styleHash admits the one style sheet of style.html; a test keeps it right.
 const styleHash = "AqmSHnfRPPyc1BumjUpQ8etTcCrkeKaRr4DhX6NR1r4="
 
 // pages are the HTML pages below /ui/.
 type pages struct {
 	*api
-	login *template.Template
+	templates *template.Template // by file name
 }
 
 // newPages returns the handler of /ui/. The edge refuses the forms of other sites.
 func newPages(a *api) http.Handler {
-	p := &pages{api: a, login: template.Must(template.ParseFS(pageFiles, "login.html"))}
+	p := &pages{api: a, templates: template.Must(template.ParseFS(pageFiles, "*.html"))}
 	mux := http.NewServeMux()
+	mux.Handle("/ui", a.page(p.serveFront)) // a redirect would have to know the path that a proxy took away
+	mux.Handle("/ui/{$}", a.page(p.serveFront))
 	mux.Handle("/ui/login/{code}", a.page(p.serveLogin))
 	mux.Handle("/", a.page(func(*call) error {
-		return formats.Refuse(formats.ErrNotFound, "there is no such page yet: the pages are at /ui/login/<code>, the API at /api/v1")
+		return formats.Refuse(formats.ErrNotFound, "there is no such page yet: the pages are at /ui/ and /ui/login/<code>, the API at /api/v1")
 	}))
 	return mux
 }
@@ -113,9 +115,14 @@ func (p *pages) identify(c *call, secret string, remote netip.Addr) (policy.Subj
 }
 
 func (p *pages) show(c *call, status int, v loginPage) error {
+	return p.render(c, status, "login.html", v)
+}
+
+// render sends a page.
+func (p *pages) render(c *call, status int, name string, v any) error {
 	var html bytes.Buffer
-	if err := p.login.Execute(&html, v); err != nil {
-		return fmt.Errorf("login page: %w", err)
+	if err := p.templates.ExecuteTemplate(&html, name, v); err != nil {
+		return fmt.Errorf("page %s: %w", name, err)
 	}
 	c.send(status, "text/html; charset=utf-8", html.Bytes())
 	return nil

@@ -3,6 +3,7 @@ package admin
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -73,8 +74,13 @@ func TestLoginPage(t *testing.T) {
 
 // The policy admits exactly the style sheet that is there, and nothing else.
 func TestPageHeaders(t *testing.T) {
-	w := newWorld(t)
-	rec := w.do("GET", "/ui/login/x", "", "")
+	for _, path := range []string{"/ui/login/x", "/ui/"} {
+		t.Run(path, func(t *testing.T) { checkPage(t, newWorld(t).do("GET", path, "", "")) })
+	}
+}
+
+func checkPage(t *testing.T, rec *httptest.ResponseRecorder) {
+	t.Helper()
 	sheets := regexp.MustCompile(`(?s)<style>(.*?)</style>`).FindAllStringSubmatch(rec.Body.String(), -1)
 	if len(sheets) != 1 {
 		t.Fatalf("%d style sheets", len(sheets))
