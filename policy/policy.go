@@ -6,7 +6,10 @@
 // role and a role never widens a scope.
 package policy
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Errors that a refusal unwraps to. The edge turns them into 401, 404 and 403.
 var (
@@ -150,6 +153,8 @@ type Decision struct {
 	Reason string
 	// Rule is the id of the rule that refused, "" for roles and scopes.
 	Rule string
+	// Opens is when the refusal ends by itself; zero: never.
+	Opens time.Time
 	// Accepted lists the scopes of which one would have sufficed.
 	Accepted []Scope
 }

@@ -103,6 +103,9 @@ func (x *exchange) log(o *Observation, stack []byte, cut bool) {
 		line.Str("cache", string(o.Result))
 	}
 	line.Float64("duration_ms", float64(o.Took.Microseconds())/1000).Str("agent", token.Redact(agent(x.r.Header["User-Agent"])))
+	if x.decision != "" {
+		line.Str("decision", x.decision)
+	}
 	if x.err != nil {
 		line.Str("error", token.Redact(x.err.Error()))
 	}

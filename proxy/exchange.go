@@ -25,6 +25,8 @@ type exchange struct {
 	req    formats.Request
 	gated  bool  // policy has been asked about the request
 	err    error // why it failed
+	// decision is the id of the refusal, "" for none and for what is hidden.
+	decision string
 }
 
 // place is where a path leads.
@@ -146,10 +148,7 @@ func (x *exchange) serve(trailing bool) error {
 	}
 	call := formats.Call{
 		Request: req, Registry: registry, Accounts: x.edge.Accounts, Caller: x.caller,
-		Remote: x.remote, Base: x.base, Origin: x.edge.public,
-	}
-	if call.Origin == "" {
-		call.Origin = x.root
+		Remote: x.remote, Base: x.base, Origin: x.origin(),
 	}
 	x.body.open = true
 	return x.format.Serve(&x.writer, x.r, &call)

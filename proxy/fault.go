@@ -224,12 +224,10 @@ func (x *exchange) explain(f *formats.Failure, h http.Header) {
 	if errors.As(f.Err, &beyond) {
 		h.Set("Content-Range", fmt.Sprintf("bytes */%d", beyond.Size))
 	}
+	x.decided(f, h)
 	var refusal *policy.Refusal
 	if f.Status != http.StatusForbidden || !errors.As(f.Err, &refusal) {
 		return
-	}
-	if d := refusal.Decision; d.Rule != "" {
-		h.Set("X-Larder-Policy", d.Rule)
 	}
 	if accepted := refusal.Decision.Accepted; len(accepted) > 0 {
 		h.Set("X-Accepted-OAuth-Scopes", policy.JoinScopes(accepted))
