@@ -31,7 +31,7 @@ func TestParseLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := load{requests: 60123, rate: 30055.10, p50: 980 * time.Microsecond, p99: 2250 * time.Microsecond}
+	want := load{requests: 60123, bytes: 70.11 * (1 << 20), rate: 30055.10, p50: 980 * time.Microsecond, p99: 2250 * time.Microsecond}
 	if l != want {
 		t.Errorf("got %+v, want %+v", l, want)
 	}
@@ -41,6 +41,8 @@ func TestParseLoad(t *testing.T) {
 		"nothing":  "",
 		"no rate":  strings.Replace(wrkOutput, "Requests/sec", "Requests", 1),
 		"none":     strings.Replace(wrkOutput, "60123 requests", "0 requests", 1),
+		"no size":  strings.Replace(wrkOutput, "70.11MB", "much", 1),
+		"units":    strings.Replace(wrkOutput, "70.11MB", "70.11PB", 1),
 	} {
 		if _, err := parseLoad(text); err == nil {
 			t.Errorf("%s: no error", name)
@@ -74,8 +76,8 @@ func TestParse(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	var out bytes.Buffer
-	table(&out, "a | b", [][]string{{bytesText(16 << 10), ratio(1, 2)}, {bytesText(512), ratio(1, 0)}})
-	want := "| a | b |\n| --- | --- |\n| 16 KiB | 0.50x |\n| 512 B | ? |\n"
+	table(&out, "a | b", [][]string{{bytesText(16 << 10), ratio(over(1.0, 2))}, {bytesText(512), ratio(over(1.0, 0))}})
+	want := "| a | b |\n| --- | --- |\n| 16 KiB | 0.50x |\n| 512 B | NaNx |\n"
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}

@@ -5,87 +5,96 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"larder/upstream/upstreamtest/npmtest"
+	"larder/cmd/bench/process"
+	"larder/cmd/bench/seed"
 )
 
-// fillers are how many clients fill the cache at once.
-const fillers = 16
-
-// growth looks at start, memory and speed of the same server as it holds more
-// and more packages. None of them may grow with that number.
+// growth looks at start, index, memory and speed of one server as it holds more
+// and more. None of them may grow with that number.
 func growth(ctx context.Context, b *bench) error {
-	far, err := npmtest.Start()
+	s, err := b.seeding(ctx, "growth")
 	if err != nil {
 		return err
 	}
-	defer far.Close()
-	data := filepath.Join(b.dir, "growth")
-	var rows [][]string
-	held := 0
+	defer s.far.Close()
+	var all []grown
 	for _, n := range b.entries {
-		if err := b.fill(ctx, data, far, held, n); err != nil {
-			return err
-		}
-		held = n
-		row, err := b.held(ctx, data, far, n)
+		one, err := s.grow(ctx, n)
 		if err != nil {
-			return err
+			return fmt.Errorf("%d entries: %w", n, err)
 		}
-		rows = append(rows, row)
+		all = append(all, one)
 	}
-	table(b.out, "packages held | start | memory after it | hits of 1 KiB | p50, p99", rows)
+	b.growthTable(all)
 	return nil
 }
 
-// fill makes larder hold the packages from a number on up to another, each with
-// a document and a file of 1 KiB.
-func (b *bench) fill(ctx context.Context, data string, far *npmtest.Registry, from, to int) error {
-	bytes := noise(1 << 10)
-	for i := from; i < to; i++ {
-		own := append([]byte(fmt.Sprintf("%08d", i)), bytes[8:]...)
-		if err := far.Add(map[string]any{"name": grown(i), "version": "1.0.0"}, own); err != nil {
+// grown is what was found at one size.
+type grown struct {
+	entries     int           // of the index
+	fill        time.Duration // of what was added
+	added       int           // entries in that time
+	index       seed.Figures
+	write, bare time.Duration // of one more blob, durably: here, and in an empty folder
+	ready       time.Duration // of the server
+	anonymous   int64         // memory of the server after loads, in bytes
+	hot, all    loads         // hits of a few files, and of any
+	upkeep      upkept        // hits of a few files while blobs are evicted
+}
+
+// writes is how many blobs are written for one figure.
+const writes = 200
+
+// grow brings the data folder to n entries and measures it.
+func (s *seeding) grow(ctx context.Context, n int) (grown, error) {
+	found := grown{entries: n}
+	to, from := n/s.sample.PerPackage(), s.held
+	if to <= from {
+		return found, fmt.Errorf("too few: one package makes %d, and there are %d", s.sample.PerPackage(), from)
+	}
+	var err error
+	if found.fill, err = s.fill(ctx, to); err != nil {
+		return found, err
+	}
+	found.added = (to - from) * s.sample.PerPackage()
+	empty := filepath.Join(s.dir, fmt.Sprintf("empty-%d", n))
+	found.write, found.bare, err = seed.Write(ctx, s.data, empty, seed.Packages{From: to, To: to + writes, Make: s.make})
+	if err != nil {
+		return found, err
+	}
+	found.index, err = s.sample.Measure(ctx, s.data, s.rounds, seed.Packages{To: to, Make: s.make})
+	if err != nil {
+		return found, err
+	}
+	if err := s.serving(ctx, &found); err != nil {
+		return found, err
+	}
+	found.upkeep, err = s.whileEvicting(ctx, s.half(anySeed(hot), found.hot))
+	return found, err
+}
+
+// serving measures a server over the data folder.
+func (s *seeding) serving(ctx context.Context, found *grown) error {
+	var starts []time.Duration
+	for range s.rounds {
+		took, _, err := s.restart(ctx, s.data, s.far.URL, 0)
+		if err != nil {
 			return err
 		}
+		starts = append(starts, took)
 	}
-	s, err := b.larder(data, far.URL)
+	found.ready = median(starts)
+	ours, err := s.larder(s.data, s.far.URL)
 	if err != nil {
 		return err
 	}
-	group, inner := errgroup.WithContext(ctx)
-	group.SetLimit(fillers)
-	for i := from; i < to && inner.Err() == nil; i++ {
-		group.Go(func() error {
-			if _, err := fetch(inner, s.url+"/npm/"+grown(i)); err != nil {
-				return err
-			}
-			_, err := fetch(inner, s.url+grownPath(i))
-			return err
-		})
+	if found.hot, err = s.drives(ctx, ours, anySeed(hot)); err == nil {
+		found.all, err = s.drives(ctx, ours, anySeed(s.held))
 	}
-	return errors.Join(group.Wait(), s.end())
-}
-
-func grown(i int) string { return fmt.Sprintf("p%d", i) }
-
-func grownPath(i int) string { return fmt.Sprintf("/npm/p%[1]d/-/p%[1]d-1.0.0.tgz", i) }
-
-func (b *bench) held(ctx context.Context, data string, far *npmtest.Registry, n int) ([]string, error) {
-	took, memory, err := b.restart(ctx, data, far.URL, settle)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		found.anonymous, err = process.Anonymous(ours.ID())
 	}
-	s, err := b.larder(data, far.URL)
-	if err != nil {
-		return nil, err
-	}
-	l, err := b.drive(ctx, s, grownPath(n/2))
-	if err := errors.Join(err, s.end()); err != nil {
-		return nil, err
-	}
-	return []string{
-		fmt.Sprint(n), millis(took), bytesText(memory), fmt.Sprintf("%.0f req/s", l.rate), millis(l.p50) + ", " + millis(l.p99),
-	}, nil
+	return errors.Join(err, ours.end())
 }

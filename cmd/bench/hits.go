@@ -5,17 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"time"
 
 	"larder/upstream/upstreamtest/npmtest"
 )
 
-// hitSizes are the tarballs that hits serves.
-func hitSizes() []int { return []int{1 << 10, 16 << 10, 64 << 10, 1 << 20, 10 << 20} }
+// contest is one thing that larder and its peers serve.
+type contest struct {
+	name   string
+	target target
+	ours   *server
+	static *server // nginx with the same bytes in a file
+	cached *server // nginx in front of that; nil: none
+	line   standing
+}
 
-// hits compares cached tarballs, served over kept-alive connections, with the
+// standing is what larder must reach against nginx; 0 is no line.
+type standing struct {
+	rate   float64 // at least, of static's
+	cpu    float64 // at most, of static's
+	cached float64 // rate at least, of cached's
+}
+
+// hits compares what is cached, served over kept-alive connections, with the
 // same bytes served by nginx.
 func hits(ctx context.Context, b *bench) error {
 	far, err := npmtest.Start()
@@ -23,79 +35,105 @@ func hits(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer far.Close()
-	root := filepath.Join(b.dir, "static")
-	for _, size := range hitSizes() {
-		data := noise(size)
-		if err := far.Add(map[string]any{"name": hitName(size), "version": "1.0.0"}, data); err != nil {
-			return err
-		}
-		file := filepath.Join(root, hitPath(size))
-		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(file, data, 0o644); err != nil {
-			return err
-		}
+	if err := addHits(far); err != nil {
+		return err
 	}
-	ours, err := b.larder(filepath.Join(b.dir, "hits"), far.URL)
+	pair, err := b.certificate()
 	if err != nil {
 		return err
 	}
-	theirs, err := b.nginx(root)
-	if err != nil {
-		return errors.Join(err, ours.end())
-	}
-	rows, err := b.compare(ctx, ours, theirs)
-	table(b.out, "size | larder req/s | nginx req/s | req/s | CPU per request | larder p50, p99 | nginx p50, p99", rows)
-	return errors.Join(err, ours.end(), theirs.end())
-}
-
-func hitName(size int) string { return fmt.Sprintf("hit-%d", size) }
-
-func hitPath(size int) string {
-	return fmt.Sprintf("/npm/%[1]s/-/%[1]s-1.0.0.tgz", hitName(size))
-}
-
-func (b *bench) compare(ctx context.Context, ours, theirs *server) ([][]string, error) {
-	var rows [][]string
-	for _, size := range hitSizes() {
-		for _, s := range []*server{ours, theirs} {
-			got, err := fetch(ctx, s.url+hitPath(size))
-			if err != nil {
-				return rows, err
-			}
-			if got.size != int64(size) {
-				return rows, fmt.Errorf("%s sent %d bytes, want %d", s.url+hitPath(size), got.size, size)
-			}
-		}
-		var a, c loads
-		for range b.rounds {
-			if err := errors.Join(a.add(b.drive(ctx, ours, hitPath(size))), c.add(b.drive(ctx, theirs, hitPath(size)))); err != nil {
-				return rows, err
-			}
-		}
-		rows = append(rows, []string{
-			bytesText(int64(size)), fmt.Sprintf("%.0f", median(a.rate)), fmt.Sprintf("%.0f", median(c.rate)),
-			ratio(median(a.rate), median(c.rate)), ratio(float64(median(a.cpu)), float64(median(c.cpu))),
-			millis(median(a.p50)) + ", " + millis(median(a.p99)), millis(median(c.p50)) + ", " + millis(median(c.p99)),
-		})
-	}
-	return rows, nil
-}
-
-// loads are the rounds of one server.
-type loads struct {
-	rate          []float64
-	cpu, p50, p99 []time.Duration
-}
-
-func (l *loads) add(one load, err error) error {
+	plain, err := b.larder(filepath.Join(b.dir, "hits"), far.URL)
 	if err != nil {
 		return err
 	}
-	l.rate = append(l.rate, one.rate)
-	l.cpu, l.p50, l.p99 = append(l.cpu, one.cpu), append(l.p50, one.p50), append(l.p99, one.p99)
+	secure, err := b.larderTLS(filepath.Join(b.dir, "hits-tls"), far.URL, pair)
+	if err != nil {
+		return errors.Join(err, plain.end())
+	}
+	peers, err := b.nginx(filepath.Join(b.dir, "static"), pair)
+	if err != nil {
+		return errors.Join(err, plain.end(), secure.end())
+	}
+	all := contests(plain, secure, peers)
+	err = b.compete(ctx, all)
+	return errors.Join(err, plain.end(), secure.end(), peers.static.end())
+}
+
+// compete runs all contests and prints their tables.
+func (b *bench) compete(ctx context.Context, all []contest) error {
+	var full, half [][]string
+	for _, c := range all {
+		if err := b.prepare(ctx, &c); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		found, err := b.contend(ctx, c)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		full = append(full, b.fullRow(c, found))
+		row, err := b.halfRow(ctx, c, found)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		half = append(half, row)
+	}
+	table(b.out, "at full load | larder req/s | nginx req/s | ratio, line | CPU ratio, line | nginx proxy_cache req/s | ratio, line | larder p50, p99 | nginx p50, p99", full)
+	fmt.Fprintln(b.out)
+	table(b.out, "at half load | larder req/s | p50, p99 | p99 against p50, line | nginx req/s | p50, p99", half)
 	return nil
+}
+
+// results are the loads of a contest.
+type results struct{ ours, static, cached loads }
+
+// contend takes turns, so that what else goes on hits all of them.
+func (b *bench) contend(ctx context.Context, c contest) (results, error) {
+	var r results
+	for range b.rounds {
+		err := errors.Join(r.ours.add(b.drive(ctx, c.ours, c.target)), r.static.add(b.drive(ctx, c.static, c.target)))
+		if c.cached != nil {
+			err = errors.Join(err, r.cached.add(b.drive(ctx, c.cached, c.target)))
+		}
+		if err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func (b *bench) fullRow(c contest, r results) []string {
+	rate, cpu := over(median(r.ours.rate), median(r.static.rate)), over(median(r.ours.cpu), median(r.static.cpu))
+	row := []string{
+		c.name, perSecond(median(r.ours.rate)), perSecond(median(r.static.rate)),
+		ratio(rate) + b.least(rate, c.line.rate), ratio(cpu) + b.most(cpu, c.line.cpu), "", "",
+	}
+	if c.cached != nil {
+		against := over(median(r.ours.rate), median(r.cached.rate))
+		row[5], row[6] = perSecond(median(r.cached.rate)), ratio(against)+b.least(against, c.line.cached)
+	}
+	return append(row, r.ours.latency(), r.static.latency())
+}
+
+// calm is how many times p50 the p99 of the smallest hits may be at half load.
+const calm = 5
+
+func (b *bench) halfRow(ctx context.Context, c contest, full results) ([]string, error) {
+	ours, err := b.drives(ctx, c.ours, b.half(c.target, full.ours))
+	if err != nil {
+		return nil, err
+	}
+	static, err := b.drives(ctx, c.static, b.half(c.target, full.static))
+	if err != nil {
+		return nil, err
+	}
+	line, spread := 0.0, over(median(ours.p99), median(ours.p50))
+	if c.target.size == hitSizes()[0] {
+		line = calm
+	}
+	return []string{
+		c.name, perSecond(median(ours.rate)), ours.latency(), ratio(spread) + b.most(spread, line),
+		perSecond(median(static.rate)), static.latency(),
+	}, nil
 }
 
 // noise returns bytes that do not compress, the same for the same size.

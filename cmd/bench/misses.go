@@ -22,6 +22,13 @@ const (
 	crowdTries = 3
 )
 
+// What misses must hold to, against direct and against one client.
+const (
+	missFirst  = 5 * time.Millisecond // later
+	missWhole  = 1.15
+	crowdWhole = 3
+)
+
 // misses compares files that are not cached yet with the same files fetched
 // directly, for one client and for a crowd.
 func misses(ctx context.Context, b *bench) error {
@@ -48,11 +55,11 @@ func misses(ctx context.Context, b *bench) error {
 	}
 	far.Fail(npmtest.Fault{Delay: farDelay, Rate: farRate})
 	rows, err := b.one(ctx, ours, far)
-	table(b.out, "one client, "+bytesText(missSize)+" | direct | larder, not cached | difference or ratio", rows)
+	table(b.out, "one client, "+bytesText(missSize)+" | direct | larder, not cached | difference or ratio | line", rows)
 	if err == nil {
 		fmt.Fprintln(b.out)
 		rows, err = b.many(ctx, ours, far)
-		table(b.out, fmt.Sprintf("%d clients, one file of %s | one client | all, the last one done | ratio | upstream requests", crowd, bytesText(crowdSize)), rows)
+		table(b.out, fmt.Sprintf("%d clients, one file of %s | one client | all, the last one done | ratio, line | upstream requests, line", crowd, bytesText(crowdSize)), rows)
 	}
 	return errors.Join(err, ours.end())
 }
@@ -76,7 +83,7 @@ func (b *bench) one(ctx context.Context, ours *server, far *npmtest.Registry) ([
 	var first, total [2][]time.Duration
 	for i := range b.rounds {
 		for side, url := range []string{far.URL, ours.url + "/npm"} {
-			got, err := fetch(ctx, url+coldPath("cold", i))
+			got, err := expect(ctx, url+coldPath("cold", i), missSize)
 			if err != nil {
 				return nil, err
 			}
@@ -84,16 +91,17 @@ func (b *bench) one(ctx context.Context, ours *server, far *npmtest.Registry) ([
 		}
 	}
 	direct, through := median(first[0]), median(first[1])
+	whole := over(median(total[1]), median(total[0]))
 	return [][]string{
-		{"first byte", millis(direct), millis(through), "+" + millis(through-direct)},
-		{"whole file", millis(median(total[0])), millis(median(total[1])), ratio(float64(median(total[1])), float64(median(total[0])))},
+		{"first byte", millis(direct), millis(through), "+" + millis(through-direct), b.hold(through-direct <= missFirst, "≤ +"+millis(missFirst))},
+		{"whole file", millis(median(total[0])), millis(median(total[1])), ratio(whole), b.hold(whole <= missWhole, "≤ "+ratio(missWhole))},
 	}, nil
 }
 
 func (b *bench) many(ctx context.Context, ours *server, far *npmtest.Registry) ([][]string, error) {
 	var rows [][]string
 	for try := range crowdTries {
-		alone, err := fetch(ctx, ours.url+"/npm"+coldPath("crowd", 2*try))
+		alone, err := expect(ctx, ours.url+"/npm"+coldPath("crowd", 2*try), crowdSize)
 		if err != nil {
 			return rows, err
 		}
@@ -102,17 +110,18 @@ func (b *bench) many(ctx context.Context, ours *server, far *npmtest.Registry) (
 		var group errgroup.Group
 		for range crowd {
 			group.Go(func() error {
-				_, err := fetch(ctx, ours.url+"/npm"+file)
+				_, err := expect(ctx, ours.url+"/npm"+file, crowdSize)
 				return err
 			})
 		}
 		if err := group.Wait(); err != nil {
 			return rows, err
 		}
-		all := time.Since(begin)
+		all, asked := time.Since(begin), len(far.Log(file))
+		spread := over(all, alone.total)
 		rows = append(rows, []string{
 			fmt.Sprintf("try %d", try+1), millis(alone.total), millis(all),
-			ratio(float64(all), float64(alone.total)), fmt.Sprint(len(far.Log(file))),
+			ratio(spread) + b.most(spread, crowdWhole), fmt.Sprint(asked) + b.hold(asked == 1, ", = 1"),
 		})
 	}
 	return rows, nil

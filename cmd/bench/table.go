@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,16 +41,25 @@ func bytesText(n int64) string {
 	return fmt.Sprintf("%d B", n)
 }
 
-func ratio(a, b float64) string {
+// over is a ratio; it holds no line where there is nothing to compare with.
+func over[T int64 | float64 | time.Duration](a, b T) float64 {
 	if b == 0 {
-		return "?"
+		return math.NaN()
 	}
-	return fmt.Sprintf("%.2fx", a/b)
+	return float64(a) / float64(b)
 }
+
+func ratio(r float64) string { return fmt.Sprintf("%.2fx", r) }
 
 func millis(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d)/float64(time.Millisecond))
 }
+
+func micros(d time.Duration) string {
+	return fmt.Sprintf("%.1f µs", float64(d)/float64(time.Microsecond))
+}
+
+func perSecond(rate float64) string { return fmt.Sprintf("%.0f/s", rate) }
 
 // numbers reads a list such as "1000,10000".
 func numbers(list string) ([]int, error) {

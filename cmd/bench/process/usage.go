@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,21 +88,41 @@ func parseStat(line string) (id, parent, ticks int, err error) {
 
 // Memory returns the resident memory of a process now and at its highest, in bytes.
 func Memory(pid int) (now, peak int64, err error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	found, err := status(pid, "VmRSS", "VmHWM")
 	if err != nil {
 		return 0, 0, fmt.Errorf("memory of process %d: %w", pid, err)
 	}
+	return found[0], found[1], nil
+}
+
+// Anonymous returns the resident memory that is no part of a file, in bytes:
+// what the kernel cannot take back.
+func Anonymous(pid int) (int64, error) {
+	found, err := status(pid, "RssAnon")
+	if err != nil {
+		return 0, fmt.Errorf("anonymous memory of process %d: %w", pid, err)
+	}
+	return found[0], nil
+}
+
+// status reads fields of /proc/PID/status that are amounts of memory.
+func status(pid int, fields ...string) ([]int64, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return nil, err
+	}
+	found := make([]int64, len(fields))
 	for line := range strings.Lines(string(data)) {
 		name, value, _ := strings.Cut(line, ":")
-		into := map[string]*int64{"VmRSS": &now, "VmHWM": &peak}[name]
-		if into == nil {
+		at := slices.Index(fields, name)
+		if at < 0 {
 			continue
 		}
 		kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
 		if err != nil {
-			return 0, 0, fmt.Errorf("memory of process %d: %w", pid, err)
+			return nil, err
 		}
-		*into = kib << 10
+		found[at] = kib << 10
 	}
-	return now, peak, nil
+	return found, nil
 }
