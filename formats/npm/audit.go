@@ -142,11 +142,3 @@ func MergeBulk(replies ...[]byte) ([]byte, error) {
 	out.close()
 	return out.out, nil
 }
-
-// EmptyQuickAudit is the reply to a quick audit that found nothing. Older
-// clients crash on a bare {}.
-func EmptyQuickAudit() []byte {
-	return []byte(`{"actions":[],"advisories":{},"muted":[],"metadata":{"vulnerabilities":` +
-		`{"info":0,"low":0,"moderate":0,"high":0,"critical":0},` +
-		`"dependencies":0,"devDependencies":0,"optionalDependencies":0,"totalDependencies":0}}`)
-}

@@ -86,16 +86,16 @@ func TestBulkAudit(t *testing.T) {
 func TestQuickAudit(t *testing.T) {
 	far, upstream := scripted(t)
 	w := newWorld(t, upstream)
-	reply := `{"actions":[],"advisories":{},"muted":[],"metadata":{}}`
-	far.Serve(quick, answering(reply))
+	far.Serve(quick, answering(`{"actions":[{"action":"update"}],"advisories":{"7":{"id":7}},"muted":[],"metadata":{"vulnerabilities":{"high":1},"dependencies":3,"totalDependencies":3},"runId":"x"}`))
 	hash := npmtest.Integrity([]byte("x"))
 	sent := `{"name":"@acme/app","version":"1.0.0","description":"about acme","requires":{"left":"^1","@acme/x":"1","alias":"npm:@acme/x@^1","acme-tool":"*","gone":"git+ssh://git.acme.example/x"},
 	"dependencies":{".":{"version":"0.0.0","requires":{"left":"1"},"dependencies":{"@acme/y":{"version":"1.0.0"},"in":{"version":"2.0.0","resolved":"http://larder.acme.example/npm/@acme/x.tgz","from":"@acme/x","integrity":"` + hash + `","dev":true,"requires":{"deep":"npm:@acme/x@1"}}}},
 	"left":{"version":"1.0.0"},"alias":{"version":"npm:@acme/x@1.0.0"},"acme-tool":{"version":"1.0.0","dependencies":{"below":{"version":"1.0.0"}}},"dir":{"version":"file:../acme"}},
 	"install":["left@1.0.0","@acme/x@1.0.0","alias@npm:@acme/x@1.0.0"],"remove":["acme-tool"],"metadata":{"npm_version":"6.0.0","node_version":"v10","platform":"linux","path":"/home/acme"},"extra":{"a":"@acme/x"}}`
-	got := w.want(200, "POST", quick, "", sent)
-	if got.text() != reply {
-		t.Error(got.text())
+	want := `{"actions":[{"action":"update"}],"advisories":{"7":{"id":7}},"muted":[],"metadata":{"vulnerabilities":{"info":0,"low":0,"moderate":0,"high":1,"critical":0},` +
+		`"dependencies":6,"devDependencies":1,"optionalDependencies":0,"totalDependencies":7}}`
+	if got := w.want(200, "POST", quick, "", sent).text(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	log := far.Log()
 	if len(log) != 1 {
@@ -111,10 +111,10 @@ func TestQuickAudit(t *testing.T) {
 		}
 	}
 	far.Forget()
-	empty := []string{`"actions":[]`, `"advisories":{}`, `"muted":[]`, `"vulnerabilities":{"info":0,"low":0,"moderate":0,"high":0,"critical":0}`, `"totalDependencies":0`}
+	empty := []string{`"actions":[]`, `"advisories":{}`, `"muted":[]`, `"vulnerabilities":{"info":0,"low":0,"moderate":0,"high":0,"critical":0}`}
 	w.run([]call{
-		{name: "ours alone", method: "POST", path: quick, body: `{"name":"@acme/app","requires":{"@acme/x":"1"},"dependencies":{"@acme/x":{"version":"1.0.0"}}}`, status: 200, has: empty},
-		{name: "nothing", method: "POST", path: quick, body: `{}`, status: 200, has: empty},
+		{name: "ours alone", method: "POST", path: quick, body: `{"name":"@acme/app","requires":{"@acme/x":"1"},"dependencies":{"@acme/x":{"version":"1.0.0"}}}`, status: 200, has: append(empty, `"totalDependencies":1`)},
+		{name: "nothing", method: "POST", path: quick, body: `{}`, status: 200, has: append(empty, `"totalDependencies":0`)},
 		{name: "no JSON", method: "POST", path: quick, body: `x`, status: 400},
 		{name: "a list", method: "POST", path: quick, body: `[]`, status: 400},
 		{name: "too deep", method: "POST", path: quick, body: strings.Repeat(`{"dependencies":{"a":`, 600) + "{}" + strings.Repeat("}}", 600), status: 400},
@@ -122,8 +122,8 @@ func TestQuickAudit(t *testing.T) {
 	if n := len(far.Log()); n != 0 {
 		t.Errorf("%d requests for nothing", n)
 	}
-	far.Serve("/-/npm/v1/security/audits", answering(reply))
-	w.want(200, "POST", "/-/npm/v1/security/audits", "", `{"requires":{"left":"1"},"dependencies":{"left":{"version":"1.0.0"}}}`)
+	far.Serve(quick, answering(`{}`))
+	w.run([]call{{name: "its fallback, and an upstream that says nothing", method: "POST", path: "/-/npm/v1/security/audits", body: `{"requires":{"left":"1"},"dependencies":{"left":{"version":"1.0.0"}}}`, status: 200, has: []string{`{"actions":[],"advisories":{},"muted":[],"metadata":{"vulnerabilities":{"info":0`, `"totalDependencies":1`}}})
 	far.Serve(quick, answering(`{"advisories":`))
 	w.want(404, "POST", quick, "", `{"requires":{"other":"1"},"dependencies":{"other":{"version":"1.0.0"}}}`)
 }

@@ -93,16 +93,16 @@ func (s *serving) serveAuditQuick() error {
 	if err != nil {
 		return err
 	}
-	asked, left, err := FilterQuick(body, drop)
+	q, err := FilterQuick(body, drop)
 	if err != nil {
 		return err
 	}
-	if !left {
-		return s.json(http.StatusOK, EmptyQuickAudit())
+	if !q.Left {
+		return s.json(http.StatusOK, QuickReply(nil, q))
 	}
 	a, err := s.Registry.Forward(s.r.Context(), formats.Forward{
 		Method: http.MethodPost, Path: "-/npm/v1/security/audits/quick", Accept: mediaJSON, ContentType: mediaJSON,
-		Body: asked, Keep: keepAudit, Timeout: auditTimeout,
+		Body: q.Asked, Keep: keepAudit, Timeout: auditTimeout,
 	})
 	if err != nil {
 		return noAudit(err)
@@ -114,7 +114,7 @@ func (s *serving) serveAuditQuick() error {
 	if err != nil || !isObject(clean) {
 		return noAudit(formats.ErrNotFound)
 	}
-	return s.json(http.StatusOK, clean)
+	return s.json(http.StatusOK, QuickReply(clean, q))
 }
 
 func (s *serving) serveSearch() error {
