@@ -28,6 +28,9 @@ func purlOf(text string) (purl.Purl, error) {
 		full = "pkg:" + full
 	}
 	p, err := purl.Parse(full)
+	if err != nil && !strings.Contains(text, "/") {
+		return p, usagef("%q is no package URL: write it as pkg:npm/%s", text, text)
+	}
 	if err != nil {
 		return p, usageError{err}
 	}
@@ -216,7 +219,21 @@ func (s *shared) completePackages(cmd *cobra.Command, args []string, typed strin
 	}
 	var names []string
 	for _, p := range page.Packages {
-		names = append(names, p.Purl)
+		if name, ok := spelled(p.Purl, typed); ok {
+			names = append(names, name)
+		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// spelled writes a package URL as the one who typed its beginning would: shells
+// drop what does not begin so.
+func spelled(full, typed string) (string, bool) {
+	short := strings.TrimPrefix(full, "pkg:")
+	for _, name := range []string{full, strings.ReplaceAll(full, "%40", "@"), short, strings.ReplaceAll(short, "%40", "@")} {
+		if strings.HasPrefix(name, typed) {
+			return name, true
+		}
+	}
+	return "", false
 }

@@ -44,6 +44,8 @@ func TestCmdCalls(t *testing.T) {
 		"whoami":                {"GET /api/v1/whoami", `200 {"user":"bob","scopes":["repo"]}`, "bob\n", "with the scopes repo\n"},
 		"healthcheck":           {"GET /readyz", `200 {"status":"ready"}`, "ready\n", ""},
 		"upstream list":         {"GET /api/v1/upstreams", `200 {"upstreams":[{"id":"far","format":"npm","state":"ok"}]}`, "ID   FORMAT  STATE  ADDRESS  FROM  LAST SUCCESS\nfar  npm     ok                    -\n", ""},
+		"why npm/new": {"GET /api/v1/explain?purl=pkg%3Anpm%2Fnew&registry=", `200 {"purl":"pkg:npm/new","registry":"npm","caller":"bob","read":{"allowed":true},"publish":{"allowed":true,"reason":"unless it rains"}}`,
+			"package:   pkg:npm/new\nregistry:  npm\ncaller:    bob\nread:      allowed\npublish:   allowed, unless it rains\n", ""},
 		"why npm/left": {"GET /api/v1/explain?purl=pkg%3Anpm%2Fleft&registry=", `200 {"purl":"pkg:npm/left","registry":"npm","source":"upstream","upstreams":["far"],"read":{"allowed":true},"publish":{"allowed":false,"reason":"no"}}`,
 			"package:     pkg:npm/left\nregistry:    npm\ncaller:      nobody (no token)\ncomes from:  upstream far\nread:        allowed\npublish:     refused: no\n", ""},
 		"pkg show pkg:npm/tool@1.0.0": {"GET /api/v1/package?purl=pkg%3Anpm%2Ftool%401.0.0", `200 {"purl":"pkg:npm/tool","repository":"a/b","visibility":"public","tags":{"latest":"1.0.0"},"versions":[{"version":"1.0.0","publisher":"bob","files":[{"size":3},{"size":4}]}]}`,
@@ -146,7 +148,7 @@ func TestCmdUsage(t *testing.T) {
 		"token create --scopes repo --expires 5":    "not a duration",
 		"token create --scopes repo --expires 10ms": "a second at least",
 		"token create --scopes repo --expires 1d --never-expires": "exclude each other",
-		"why left":                        "no type of package URLs",
+		"why left":                        "write it as pkg:npm/left",
 		"pkg show pkg:npm/":               "cannot be read",
 		"verify --data /nowhere/at/all":   "is no data folder",
 		"discover cobol":                  "cobol",
@@ -195,10 +197,21 @@ func TestCmdHelp(t *testing.T) {
 }
 
 func TestCmdCompletion(t *testing.T) {
-	newAPI(t, map[string]string{"GET /api/v1/packages?format=npm&limit=200&prefix=to": `200 {"packages":[{"purl":"pkg:npm/tool"}]}`})
-	stdout, _, err := larder(t, "", "__complete", "pkg", "show", "pkg:npm/to")
-	if err != nil || !strings.Contains(stdout, "pkg:npm/tool\n") {
-		t.Errorf("%v %q", err, stdout)
+	newAPI(t, map[string]string{
+		"GET /api/v1/packages?format=npm&limit=200&prefix=to":      `200 {"packages":[{"purl":"pkg:npm/tool"}]}`,
+		"GET /api/v1/packages?format=npm&limit=200&prefix=%40acme": `200 {"packages":[{"purl":"pkg:npm/%40acme/tool"}]}`,
+		"GET /api/v1/packages?limit=200":                           `200 {"packages":[{"purl":"pkg:npm/%40acme/tool"},{"purl":"pkg:npm/tool"}]}`,
+	})
+	// Shells show only what begins as it was typed.
+	for typed, want := range map[string]string{
+		"pkg:npm/to": "pkg:npm/tool\n", "npm/to": "npm/tool\n", "pkg:npm/@acme": "pkg:npm/@acme/tool\n",
+		"npm/@acme": "npm/@acme/tool\n", "pkg:npm/%40acme": "pkg:npm/%40acme/tool\n",
+		"": "pkg:npm/%40acme/tool\npkg:npm/tool\n", "to": "",
+	} {
+		stdout, _, err := larder(t, "", "__complete", "pkg", "show", typed)
+		if got, _, _ := strings.Cut(stdout, ":4\n"); err != nil || got != want {
+			t.Errorf("%q: %v %q, want %q", typed, err, got, want)
+		}
 	}
 	if stdout, _, err := larder(t, "", "completion", "bash"); err != nil || !strings.Contains(stdout, "larder") {
 		t.Errorf("%v %.80q", err, stdout)

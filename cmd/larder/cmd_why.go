@@ -74,6 +74,9 @@ func origin(e admin.Explanation) string {
 }
 
 func verdictText(v admin.Verdict) string {
+	if v.Allowed && v.Reason != "" {
+		return "allowed, " + v.Reason
+	}
 	if v.Allowed {
 		return "allowed"
 	}

@@ -25,8 +25,9 @@ type Explanation struct {
 
 // Verdict is one answer of policy.
 type Verdict struct {
-	Allowed bool   `json:"allowed"`
-	Reason  string `json:"reason,omitempty"` // why not, and what to do
+	Allowed bool `json:"allowed"`
+	// Reason is why not, and what to do; or on what the permission depends.
+	Reason string `json:"reason,omitempty"`
 }
 
 // explain tells the facts of a name only to those who may read it: for others
@@ -61,6 +62,10 @@ func (c *call) explain() (any, error) {
 	}
 	req.Action = policy.Publish
 	out.Publish, err = c.mayPublish(reg, req)
+	if out.Publish.Allowed && out.Source == "upstream" {
+		// Whether one has it is asked by a publish, not by a question about it.
+		out.Publish.Reason = "unless an upstream has the name: then it takes a claim"
+	}
 	return out, err
 }
 

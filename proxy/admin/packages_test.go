@@ -260,7 +260,7 @@ func TestExplain(t *testing.T) {
 	if e = explain("pkg:npm/@acme/widget", w.admin); e.Source != "claimed" || e.Claim != "ours" || !e.Read.Allowed || !e.Publish.Allowed {
 		t.Errorf("claimed: %+v", e)
 	}
-	if e = explain("pkg:npm/left", w.admin); e.Source != "upstream" || !slices.Equal(e.Upstreams, []string{"far"}) {
+	if e = explain("pkg:npm/left", w.admin); e.Source != "upstream" || !slices.Equal(e.Upstreams, []string{"far"}) || !strings.Contains(e.Publish.Reason, "unless an upstream has the name") {
 		t.Errorf("upstream: %+v", e)
 	}
 	w.want(200, "DELETE", "/api/v1/package?purl=pkg:npm/tool", w.admin, "")
