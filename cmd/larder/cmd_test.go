@@ -149,7 +149,7 @@ func TestCmdUsage(t *testing.T) {
 		"token create --scopes repo --expires 10ms": "a second at least",
 		"token create --scopes repo --expires 1d --never-expires": "exclude each other",
 		"why left":                        "write it as pkg:npm/left",
-		"pkg show pkg:npm/":               "cannot be read",
+		"pkg show pkg:npm/":               "write it as pkg:npm/name",
 		"verify --data /nowhere/at/all":   "is no data folder",
 		"discover cobol":                  "cobol",
 		"config check --config none.yaml": "none.yaml",
