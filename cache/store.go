@@ -50,8 +50,9 @@ type Partial interface {
 	Verify(want ...Sum) (Blob, error)
 	// Open reads the verified bytes before they are committed.
 	Open() (io.ReadSeekCloser, error)
-	// Commit makes the blob durable and visible under its digest. Equal bytes
-	// that are there already are kept, and that is success.
+	// Commit makes the blob durable and visible under its digest. That equal
+	// bytes are there already is success; should those have gone bad, these
+	// take their place.
 	Commit(ctx context.Context) error
 	// Abort drops everything and wakes followers with cause (nil: ErrAborted).
 	Abort(cause error)

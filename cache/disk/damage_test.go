@@ -63,6 +63,20 @@ func TestDamagedByHand(t *testing.T) {
 	mustPut(t, s, b)
 	wantBlobs(t, s, b)
 
+	// As long as before, and other bytes: what is stored now was verified, and
+	// must not be given up for what rests there.
+	damage(t, root, d, body("rotten", len(b)))
+	old, err := s.Open(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	mustPut(t, s, b)
+	wantBlobs(t, s, b)
+	if got, err := io.ReadAll(old); err != nil || len(got) != len(b) {
+		t.Errorf("who had the old file open read %d bytes, %v", len(got), err)
+	}
+
 	folder := filepath.Dir(blobPath(root, d))
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)

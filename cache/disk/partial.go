@@ -225,31 +225,22 @@ func (p *partial) publish() error {
 	if err != nil {
 		return classify(err)
 	}
-	// Also when another write has made the name: its folder sync may not have
-	// ended yet, and success here promises a durable name.
-	if err := p.store.fs.SyncDir(p.store.layout.folder(p.blob.Digest[0])); err != nil {
-		// The name stays: others may rely on it by now. Without a record it is an orphan.
-		return p.store.syncFailed(err)
-	}
-	return nil
+	// Should it fail the name stays: others may rely on it by now. Without a
+	// record it is an orphan.
+	return p.store.syncFolder(p.store.layout.folder(p.blob.Digest[0]))
 }
 
-// rename gives the file its final name, or drops it for equal bytes that have
-// it. A file of another length there was damaged by hand and is replaced.
+// rename gives the file its final name, in place of one that has it: that one
+// should hold the same bytes, but these are known to be good. Who has the other
+// open reads on.
 func (p *partial) rename() error {
 	s, d := p.store, p.blob.Digest
 	s.names[d[0]].Lock()
 	defer s.names[d[0]].Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	from, to := p.path, s.layout.blob(d)
-	if info, err := s.fs.Stat(to); err == nil && info.Size() == p.blob.Size {
-		p.path = to
-		// Ours is not needed; should it stay, the next start removes it.
-		_ = s.fs.Remove(from)
-		return nil
-	}
-	if err := s.fs.Rename(from, to); err != nil {
+	to := s.layout.blob(d)
+	if err := s.fs.Rename(p.path, to); err != nil {
 		return err
 	}
 	p.path = to

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"larder/cache"
@@ -148,8 +149,7 @@ func (s *Store) Stat(ctx context.Context, d cache.Digest) (cache.Blob, error) {
 }
 
 // Modified returns when the last byte of the blob was written, by the clock of
-// the file system. Equal bytes that are stored again do not change it: who
-// deletes by age must also hold off everyone about to rely on the blob.
+// the file system; equal bytes that are stored again are newer.
 // Errors: cache.ErrNotExist.
 func (s *Store) Modified(ctx context.Context, d cache.Digest) (time.Time, error) {
 	if err := ctx.Err(); err != nil {
@@ -261,6 +261,16 @@ func (s *Store) syncFailed(err error) error {
 		s.sick = err
 	}
 	return err
+}
+
+// syncFolder makes the names in a folder durable. Without a descriptor to do it
+// with nothing was tried, and nothing that was written before is in doubt.
+func (s *Store) syncFolder(dir string) error {
+	err := s.fs.SyncDir(dir)
+	if err == nil || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return err
+	}
+	return s.syncFailed(err)
 }
 
 func asMissing(err error) error {

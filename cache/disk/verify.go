@@ -77,9 +77,9 @@ func (s *Store) Quarantine(ctx context.Context, d cache.Digest) error {
 		return fmt.Errorf("quarantine blob %s: %w", d, asMissing(err))
 	}
 	// The new name first: between the two the blob may have both, never none.
-	err := errors.Join(s.fs.SyncDir(s.layout.quarantine()), s.fs.SyncDir(s.layout.folder(d[0])))
+	err := errors.Join(s.syncFolder(s.layout.quarantine()), s.syncFolder(s.layout.folder(d[0])))
 	if err != nil {
-		return fmt.Errorf("quarantine blob %s: %w", d, s.syncFailed(err))
+		return fmt.Errorf("quarantine blob %s: %w", d, err)
 	}
 	return nil
 }

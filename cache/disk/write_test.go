@@ -110,14 +110,14 @@ func TestOrder(t *testing.T) {
 			"create tmp/*", "allocate tmp/*", "write tmp/*", "truncate tmp/*",
 			"sync tmp/*", "close tmp/*", "rename tmp/* " + final, "syncdir " + folder,
 		}},
-		// The name may come from another write whose sync is still to come.
+		// The bytes that are there may have gone bad since.
 		{"one that is there", true, []string{
 			"create tmp/*", "allocate tmp/*", "write tmp/*", "truncate tmp/*",
-			"sync tmp/*", "close tmp/*", "remove tmp/*", "syncdir " + folder,
+			"sync tmp/*", "close tmp/*", "rename tmp/* " + final, "syncdir " + folder,
 		}},
 		{"of unknown length", false, []string{
 			"create tmp/*", "allocate tmp/*", "write tmp/*", "truncate tmp/*",
-			"sync tmp/*", "close tmp/*", "remove tmp/*", "syncdir " + folder,
+			"sync tmp/*", "close tmp/*", "rename tmp/* " + final, "syncdir " + folder,
 		}},
 	} {
 		fsys.Forget()
@@ -306,6 +306,31 @@ func TestFolderSyncFails(t *testing.T) {
 	}
 	wantNoTmp(t, root)
 	wantBlobs(t, s, b)
+}
+
+// TestNoDescriptorForTheFolder (F12): without one nothing was synced and
+// nothing failed to be. The write is not acknowledged, and the store works on.
+func TestNoDescriptorForTheFolder(t *testing.T) {
+	for _, none := range []error{syscall.EMFILE, syscall.ENFILE} {
+		root, fsys := t.TempDir(), faultfs.New()
+		s := open(t, root, fsys)
+		b := body("folder", 1000)
+		fsys.Fail(faultfs.SyncDir, 1, none)
+		if _, err := put(t.Context(), s, b, true); !errors.Is(err, none) {
+			t.Errorf("put: %v", err)
+		}
+		wantNoTmp(t, root)
+		mustPut(t, s, b)
+		fsys.Fail(faultfs.SyncDir, 1, none)
+		if err := s.Quarantine(t.Context(), digestOf(b)); !errors.Is(err, none) {
+			t.Errorf("quarantine: %v", err)
+		}
+		if err := s.Health(); err != nil {
+			t.Errorf("health: %v", err)
+		}
+		mustPut(t, s, b)
+		wantBlobs(t, s, b)
+	}
 }
 
 // TestFreesWhatWasReserved looks at the blocks of a small blob of unknown
