@@ -86,8 +86,9 @@ func (e *Evictor) age(ctx context.Context) {
 // its records. Errors: cache.ErrFull for what can never fit, or when nothing
 // more can go.
 func (e *Evictor) Reserve(ctx context.Context, n int64) error {
-	cost, limit := refs.Cost(max(0, n)), e.limit()
-	if cost > limit {
+	limit := e.limit()
+	cost := refs.Cost(min(max(0, n), limit)) // upstreams may announce the largest number there is
+	if n > limit || cost > limit {
 		return fmt.Errorf("a blob of %d bytes does not fit the cache of %d: %w", n, limit, cache.ErrFull)
 	}
 	usage, err := e.usage(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -36,6 +37,27 @@ func TestPromisesHoldTogether(t *testing.T) {
 	}
 	if u := b.usage(); u.CachedBytes != 5*each {
 		t.Errorf("%d bytes are cached beside 5 promises", u.CachedBytes)
+	}
+}
+
+// A length that no disk has is refused, and what was promised to others stands.
+func TestLengthBeyondAllReason(t *testing.T) {
+	b := newBench(t, 10*each)
+	for range 9 {
+		if err := b.evict.Reserve(context.Background(), 3<<10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, n := range []int64{math.MaxInt64, math.MaxInt64 - 4096, math.MaxInt64 / 2} {
+		if err := b.evict.Reserve(context.Background(), n); !errors.Is(err, cache.ErrFull) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
+	if err := b.evict.Reserve(context.Background(), 3<<10); err != nil {
+		t.Errorf("the tenth: %v", err)
+	}
+	if err := b.evict.Reserve(context.Background(), 3<<10); !errors.Is(err, cache.ErrFull) {
+		t.Errorf("the eleventh of ten: %v", err)
 	}
 }
 
