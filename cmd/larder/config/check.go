@@ -64,7 +64,6 @@ func (k *checker) run() ([]string, error) {
 	}
 	k.claims()
 	k.rules()
-	k.waivers()
 	return k.warnings, errors.Join(k.errs...)
 }
 

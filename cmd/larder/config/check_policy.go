@@ -3,21 +3,14 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"larder/policy"
+	"larder/policy/purl"
+	"larder/policy/rules"
 )
-
-// RuleKinds are the kinds of rules that this version knows by name.
-func RuleKinds() []string {
-	return []string{"claim", "origin", "deny", "allow", "freeze", "cooldown", "pin"}
-}
-
-// laterKinds are kinds that the product will have; naming one is no misspelling.
-func laterKinds() []string {
-	return []string{"malware", "vulnerability", "license", "lookalike", "provenance"}
-}
 
 func (k *checker) claims() {
 	seen := map[string]bool{}
@@ -38,64 +31,53 @@ func (k *checker) claims() {
 	}
 }
 
+// RuleSet returns the rules and waivers as package rules takes them.
+func (p Policy) RuleSet() ([]rules.Rule, []rules.Waiver) {
+	var list []rules.Rule
+	for _, r := range p.Rules {
+		list = append(list, rules.Rule{
+			ID: r.ID, Kind: r.Kind, Mode: r.Mode, Reason: r.Reason, Formats: r.Formats, Mounts: r.Mounts, Match: r.Match, Exempt: r.Exempt,
+			MinAge: r.MinAge.Std(), NotAfter: r.NotAfter.Time, Expires: r.Expires.Time, Exclusive: r.Exclusive, UnknownTime: r.UnknownTime,
+		})
+	}
+	var waivers []rules.Waiver
+	for _, w := range p.Waivers {
+		waivers = append(waivers, rules.Waiver{Rule: w.Rule, Match: w.Match, By: w.By, Why: w.Why, Until: w.Until.Time})
+	}
+	return list, waivers
+}
+
+// rules checks rules and waivers by themselves, and the names in them against
+// the rest of the configuration.
 func (k *checker) rules() {
-	seen := map[string]bool{}
+	list, waivers := k.Policy.RuleSet()
+	// Whether ranges cover anything is found by rules.New, which knows the order of versions.
+	mistakes, warnings := rules.Check(list, waivers, nil)
+	for _, m := range mistakes {
+		if key := "policy." + m.Key(); m.Known != nil {
+			k.oneOf(key, m.Value, m.Known)
+		} else {
+			k.fail(key, "%s", m.Text)
+		}
+	}
+	for _, w := range warnings {
+		k.warn("policy.%s (%s): %s", w.Key(), w.ID, w.Text)
+	}
 	for i, r := range k.Policy.Rules {
 		key := fmt.Sprintf("policy.rules[%d]", i)
-		if r.ID == "" {
-			k.fail(key+".id", "the id is missing: refusals name the rule by it")
-		} else if seen[r.ID] {
-			k.fail(key+".id", "the id %s is there twice", r.ID)
+		for j, f := range r.Formats {
+			if slices.Contains(purl.Formats(), f) {
+				k.format(fmt.Sprintf("%s.formats[%d]", key, j), f, f)
+			}
 		}
-		seen[r.ID] = true
-		k.rule(key, r)
-	}
-}
-
-func (k *checker) rule(key string, r Rule) {
-	if slices.Contains(laterKinds(), r.Kind) {
-		k.fail(key+".kind", "rules of kind %s are not in this version", r.Kind)
-		return
-	}
-	k.oneOf(key+".kind", r.Kind, RuleKinds())
-	k.oneOf(key+".mode", r.Mode, []string{"enforce", "warn", "off"})
-	k.oneOf(key+".unknown_time", r.UnknownTime, []string{"first_seen", "deny", "allow"})
-	for _, f := range r.Formats {
-		k.format(key+".formats", f, f)
-	}
-	for _, m := range r.Mounts {
-		if _, ok := k.Registries[m]; !ok {
-			k.fail(key+".mounts", "there is no registry %q", m)
+		for j, m := range r.Mounts {
+			if _, ok := k.Registries[m]; !ok {
+				names := slices.Sorted(maps.Keys(k.Registries))
+				k.fail(fmt.Sprintf("%s.mounts[%d]", key, j), "there is no registry %q%s: the registries are %s", m, maybe(nearest(m, names)),
+					cmp.Or(strings.Join(names, ", "), "none"))
+			}
 		}
-	}
-	k.purls(key+".match", r.Match)
-	k.purls(key+".exempt", r.Exempt)
-	k.fields(key, r)
-	k.inForce(key, r)
-}
-
-// fields checks that a rule has what its kind needs and nothing that its kind
-// would not look at.
-func (k *checker) fields(key string, r Rule) {
-	for _, f := range []struct {
-		name   string
-		set    bool
-		kinds  []string // that have it
-		needed []string // that cannot do without
-	}{
-		{"match", len(r.Match) > 0, RuleKinds(), []string{"deny", "allow"}},
-		{"min_age", r.MinAge > 0, []string{"cooldown"}, []string{"cooldown"}},
-		{"not_after", !r.NotAfter.IsZero(), []string{"freeze"}, []string{"freeze"}},
-		{"exclusive", r.Exclusive, []string{"allow"}, nil},
-		{"unknown_time", r.UnknownTime != "first_seen", []string{"cooldown"}, nil},
-		{"exempt", len(r.Exempt) > 0, []string{"cooldown", "freeze", "deny"}, nil},
-	} {
-		switch {
-		case f.set && !slices.Contains(f.kinds, r.Kind):
-			k.fail(key+"."+f.name, "a rule of kind %s has no %s", r.Kind, f.name)
-		case !f.set && slices.Contains(f.needed, r.Kind):
-			k.fail(key+"."+f.name, "a rule of kind %s needs it", r.Kind)
-		}
+		k.inForce(key, r)
 	}
 }
 
@@ -108,43 +90,5 @@ func (k *checker) inForce(key string, r Rule) {
 			"remove it, or set its mode to off until an upgrade", cmp.Or(r.ID, r.Kind))
 	case "warn":
 		k.warn("%s (%s): rules are not evaluated in this version, so nothing will be reported", key, r.ID)
-	}
-}
-
-// purls checks patterns of package URLs: pkg:TYPE/NAME[@VERSION] with * for any text.
-func (k *checker) purls(key string, list []string) {
-	for _, p := range list {
-		rest, ok := strings.CutPrefix(p, "pkg:")
-		kind, name, slash := strings.Cut(rest, "/")
-		if !ok || !slash || name == "" || strings.ContainsFunc(p, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-			k.fail(key, "%q is no package URL: write pkg:npm/name or pkg:npm/name@1.2.3, with * for any text", p)
-			continue
-		}
-		if !slices.Contains(purlTypes(), kind) {
-			k.fail(key, "%q: %q is no type of package URLs: use %s", p, kind, strings.Join(purlTypes(), ", "))
-		}
-	}
-}
-
-func purlTypes() []string {
-	return []string{"npm", "gem", "maven", "nuget", "oci", "pypi", "golang", "cargo", "deb", "generic"}
-}
-
-func (k *checker) waivers() {
-	for i, w := range k.Policy.Waivers {
-		key := fmt.Sprintf("policy.waivers[%d]", i)
-		known := slices.ContainsFunc(k.Policy.Rules, func(r Rule) bool { return r.ID == w.Rule })
-		if !known {
-			k.fail(key+".rule", "there is no rule %q", w.Rule)
-		}
-		if len(w.Match) == 0 {
-			k.fail(key+".match", "it is missing: name the package versions")
-		}
-		k.purls(key+".match", w.Match)
-		for _, f := range [][2]string{{"by", w.By}, {"until", w.Until.String()}, {"why", w.Why}} {
-			if f[1] == "" {
-				k.fail(key+"."+f[0], "it is missing: a waiver says who gave it, until when, and why")
-			}
-		}
 	}
 }

@@ -105,16 +105,16 @@ type Claim struct {
 // Rule is one supply-chain rule; which fields count depends on Kind.
 type Rule struct {
 	ID          string   `key:"id"`
-	Kind        string   `key:"kind"`    // one of RuleKinds
+	Kind        string   `key:"kind"`    // deny, allow, freeze or cooldown
 	Formats     []string `key:"formats"` // empty: all
 	Mounts      []string `key:"mounts"`  // registries; empty: all
-	Match       []string `key:"match"`   // package URLs, * for any text
+	Match       []string `key:"match"`   // see purl.ParsePattern
 	Mode        string   `key:"mode"`    // enforce, warn or off
 	Reason      string   `key:"reason"`
 	Expires     Date     `key:"expires"`
-	Exempt      []string `key:"exempt"`       // package URLs
+	Exempt      []string `key:"exempt"`       // as match
 	MinAge      Duration `key:"min_age"`      // cooldown
-	UnknownTime string   `key:"unknown_time"` // cooldown: first_seen, deny or allow
+	UnknownTime string   `key:"unknown_time"` // cooldown and freeze: first_seen, deny or allow
 	NotAfter    Date     `key:"not_after"`    // freeze
 	Exclusive   bool     `key:"exclusive"`    // allow: nothing else is allowed
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"larder/policy/rules"
 )
 
 func formats() []string { return []string{"npm", "maven"} }
@@ -152,6 +154,30 @@ func TestValues(t *testing.T) {
 	}
 	if v := got["policy.claims[0].repository"]; v.Value != "a/b" || !strings.HasSuffix(v.Source, "line 2") {
 		t.Errorf("%+v", v)
+	}
+}
+
+// TestRuleSet: every field of a rule and of a waiver reaches package rules.
+func TestRuleSet(t *testing.T) {
+	l, err := load(t, "policy:\n  rules:\n"+
+		"  - {id: a, kind: cooldown, mode: warn, reason: r, formats: [npm], mounts: [npm], match: ['pkg:npm/x'], exempt: ['pkg:npm/y'], min_age: 7d, unknown_time: deny, expires: 2027-01-31}\n"+
+		"  - {id: b, kind: freeze, mode: off, not_after: 2027-01-31T00:00:00Z}\n  - {id: c, kind: allow, mode: off, match: ['pkg:npm/x'], exclusive: true}\n"+
+		"  waivers: [{rule: a, match: ['pkg:npm/x@1.0.0'], by: alice, until: 2027-01-31, why: urgent}]\n")
+	list, waivers := must(t, l, err).Policy.RuleSet()
+	end := time.Date(2027, 1, 31, 23, 59, 59, 0, time.UTC)
+	want := []rules.Rule{
+		{
+			ID: "a", Kind: "cooldown", Mode: "warn", Reason: "r", Formats: []string{"npm"}, Mounts: []string{"npm"}, Match: []string{"pkg:npm/x"},
+			Exempt: []string{"pkg:npm/y"}, MinAge: 7 * day, UnknownTime: "deny", Expires: end,
+		},
+		{ID: "b", Kind: "freeze", Mode: "off", UnknownTime: "first_seen", NotAfter: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)},
+		{ID: "c", Kind: "allow", Mode: "off", UnknownTime: "first_seen", Match: []string{"pkg:npm/x"}, Exclusive: true},
+	}
+	if !reflect.DeepEqual(list, want) {
+		t.Errorf("got %+v\nwant %+v", list, want)
+	}
+	if w := (rules.Waiver{Rule: "a", Match: []string{"pkg:npm/x@1.0.0"}, By: "alice", Why: "urgent", Until: end}); !reflect.DeepEqual(waivers, []rules.Waiver{w}) {
+		t.Errorf("got %+v", waivers)
 	}
 }
 
