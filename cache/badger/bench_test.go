@@ -2,6 +2,7 @@ package badger
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -67,6 +68,23 @@ func BenchmarkGet(b *testing.B) {
 			_, err := r.Get(benchKey(uint64(i) % n))
 			return err
 		}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkAbsent looks for records that are not there, as every miss does.
+func BenchmarkAbsent(b *testing.B) {
+	const n = 100_000
+	ix := openHere(b, Options{})
+	fill(b, ix, n)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		if err := ix.View(b.Context(), func(r cache.Reader) error {
+			_, err := r.Get(benchKey(n + uint64(i)))
+			return err
+		}); !errors.Is(err, cache.ErrNotExist) {
 			b.Fatal(err)
 		}
 	}

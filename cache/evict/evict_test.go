@@ -14,18 +14,18 @@ import (
 )
 
 type bench struct {
-	t     *testing.T
+	t     testing.TB
 	index cache.Index
 	store cache.Store
 	evict *Evictor
 	now   time.Time
 }
 
-func newBench(t *testing.T, budget int64) *bench {
+func newBench(t testing.TB, budget int64) *bench {
 	return newBenchOn(t, budget, memory.NewIndex(), memory.NewStore())
 }
 
-func newBenchOn(t *testing.T, budget int64, index cache.Index, store cache.Store) *bench {
+func newBenchOn(t testing.TB, budget int64, index cache.Index, store cache.Store) *bench {
 	t.Helper()
 	b := &bench{t: t, index: index, store: store, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	var err error

@@ -19,7 +19,7 @@ import (
 )
 
 type bench struct {
-	t    *testing.T
+	t    testing.TB
 	dir  string
 	s    *Scrubber
 	now  time.Time
@@ -27,7 +27,7 @@ type bench struct {
 	told []error // by Damaged
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	b := &bench{t: t, dir: t.TempDir(), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	store, err := disk.Open(b.dir, disk.Options{})
 	if err != nil {
