@@ -23,7 +23,7 @@ func (i Info) Has(k Kind) bool {
 }
 
 // Evictable reports whether the blob has cached edges and no other.
-func (i Info) Evictable() bool { return i.kinds == 2 }
+func (i Info) Evictable() bool { return i.kinds != 0 && i.kinds&^evictable == 0 }
 
 // sums are the checksums that a blob row may hold, by their number in it.
 var sums = [...]struct {

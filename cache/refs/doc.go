@@ -17,7 +17,7 @@
 // Prefixes of other packages: f file records, d documents, p hosted packages,
 // t tokens, u upload sessions, further names under m.
 //
-// A blob is cached while all its edges are Cached: it counts against the
+// A blob is cached while all its edges are Cached or Inline: it counts against the
 // budget, has a and e rows, and may be evicted. With any other edge it is kept:
 // it does not count, is in no queue, and only Unlink can end it. There are no
 // reference counts, because they drift after crashes and make hot rows.
@@ -25,5 +25,5 @@
 // All functions run within a transaction of the caller, so that an edge comes
 // and goes together with its record. Whoever points a record at another blob
 // unlinks the old one in the same transaction: evicting a blob deletes the
-// records of its Cached edges unread.
+// records of its cached edges unread.
 package refs

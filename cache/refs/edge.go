@@ -2,6 +2,7 @@ package refs
 
 import (
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,7 +18,8 @@ type Kind byte
 // The kinds of edges.
 const (
 	Hosted Kind = 'h' // a published file
-	Cached Kind = 'c' // a copy of an upstream's, the only kind that may be evicted
+	Cached Kind = 'c' // a copy of an upstream's, which may be evicted
+	Inline Kind = 'l' // the same for bytes that lie in the record itself, see Inlined
 	Upload Kind = 'u' // bytes that wait for a record that names them
 	Pin    Kind = 'i' // held by configuration, lease or restore window
 )
@@ -37,10 +39,27 @@ type Edge struct {
 	Aged bool
 }
 
+// Inlined makes a record that holds its bytes itself look like a blob, so that
+// it counts against the budget and is evicted in its turn. Nothing lies in the
+// Store under the digest, which no bytes have: it comes of another hash.
+func Inlined(record []byte, size int64) (cache.Blob, Edge) {
+	return cache.Blob{Digest: InlineDigest(record), Size: size}, Edge{Kind: Inline, Record: record}
+}
+
+// InlineDigest is what Inlined calls the bytes of a record.
+func InlineDigest(record []byte) cache.Digest { return sha512.Sum512_256(record) }
+
 // kinds is a set of Kind.
 type kinds byte
 
-const allKinds kinds = 1<<4 - 1
+const (
+	allKinds   kinds = 1<<5 - 1
+	evictable  kinds = 2 | inlineKind
+	inlineKind kinds = 16
+)
+
+// Evictable reports whether a blob may be evicted that has no other edges.
+func (k Kind) Evictable() bool { return k == Cached || k == Inline }
 
 func (k Kind) bit() (kinds, error) {
 	switch k {
@@ -52,6 +71,8 @@ func (k Kind) bit() (kinds, error) {
 		return 4, nil
 	case Pin:
 		return 8, nil
+	case Inline:
+		return inlineKind, nil
 	}
 	return 0, fmt.Errorf("edge of unknown kind %q", byte(k))
 }

@@ -29,7 +29,7 @@ const rowsWritten = 512
 
 // Evict takes a cached blob's records and rows away and notes that its bytes
 // may go at once. A stale candidate loses its row in the order; a blob with any
-// edge that is not Cached is never touched. A blob with more records than fit a
+// edge that is not cached is never touched. A blob with more records than fit a
 // transaction loses some per call and is gone with the last.
 func Evict(w cache.Writer, c Candidate, now time.Time) (Evicted, error) {
 	ev, err := evict(w, c, now)
@@ -66,7 +66,7 @@ func evict(w cache.Writer, c Candidate, now time.Time) (Evicted, error) {
 	return dropCached(w, info, now)
 }
 
-// Kept reports whether a blob has an edge that is not Cached.
+// Kept reports whether a blob has an edge that keeps it from being evicted.
 func Kept(r cache.Reader, d cache.Digest) (bool, error) {
 	for _, k := range []Kind{Hosted, Upload, Pin} {
 		if has, err := anyEdge(r, d, k); err != nil || has {

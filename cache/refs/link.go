@@ -98,8 +98,8 @@ func settle(w cache.Writer, old, left Info, due time.Time) error {
 	if err := change(w, old, left, Access{Probation, HourOf(due)}); err != nil {
 		return err
 	}
-	if left.kinds != 0 {
-		return nil
+	if left.kinds != 0 || old.kinds == inlineKind {
+		return nil // something is left, or there are no bytes to delete
 	}
 	return putIntent(w, left.Blob.Digest, due, left.Blob.Size)
 }
@@ -108,7 +108,7 @@ func settle(w cache.Writer, old, left Info, due time.Time) error {
 // else, for comparison with its row.
 func Linked(r cache.Reader, d cache.Digest) (Info, error) {
 	var i Info
-	for _, k := range []Kind{Hosted, Cached, Upload, Pin} {
+	for _, k := range []Kind{Hosted, Cached, Inline, Upload, Pin} {
 		has, err := anyEdge(r, d, k)
 		if err != nil {
 			return Info{}, err

@@ -116,7 +116,7 @@ func odd(r cache.Reader, edge refs.Use) (use, bool, error) {
 		return u, false, err
 	}
 	// The names of other edges need not be those of records.
-	if k := edge.Edge.Kind; k == refs.Hosted || k == refs.Cached {
+	if k := edge.Edge.Kind; k == refs.Hosted || k.Evictable() {
 		if u.record, err = there(r.Get(edge.Edge.Record)); err != nil {
 			return u, false, err
 		}
@@ -170,7 +170,7 @@ func (u use) ifStill(fn func(cache.Writer) error) func(cache.Writer) error {
 }
 
 func (s *Scrubber) checkUse(ctx context.Context, u use, repair bool, report *Report) error {
-	d, kept := u.Digest, u.Edge.Kind != refs.Cached
+	d, kept := u.Digest, !u.Edge.Kind.Evictable()
 	switch {
 	case !u.blob && kept:
 		return s.relink(ctx, u, repair, report)

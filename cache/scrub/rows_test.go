@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -125,6 +126,27 @@ func TestOrphansAreCounted(t *testing.T) {
 		size += blob.Size
 	}
 	if r := b.check(true); r.Orphans != page+1 || r.OrphanBytes != size || r.Rows+r.Hosted+r.Cached != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestInlineBytes lie in their records: no file is missing for them, and a
+// record that went leaves nothing behind.
+func TestInlineBytes(t *testing.T) {
+	b := newBench(t)
+	record := []byte("d far p")
+	blob, edge := refs.Inlined(record, 700)
+	b.write(func(w cache.Writer) error {
+		return errors.Join(w.Put(record, make([]byte, 700)), refs.Link(w, blob, edge, b.now))
+	})
+	if r := b.check(true); r.Hosted+r.Cached+r.Rows+r.Repaired != 0 {
+		t.Errorf("%+v", r)
+	}
+	b.write(func(w cache.Writer) error { return w.Delete(record) })
+	if r := b.check(true); r.Rows != 1 || r.Repaired != 1 {
+		t.Errorf("%+v", r)
+	}
+	if r := b.check(false); r.Blobs != 0 || r.Rows != 0 {
 		t.Errorf("%+v", r)
 	}
 }

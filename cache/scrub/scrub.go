@@ -209,6 +209,9 @@ func (s *Scrubber) inspect(ctx context.Context, d cache.Digest) (fault, error) {
 	if err != nil {
 		return f, fmt.Errorf("scrub: %w", err)
 	}
+	if info.Has(refs.Inline) {
+		return f, nil // its bytes lie in the record
+	}
 	f.hosted = !info.Evictable()
 	found, err := s.Store.VerifyBlob(ctx, d)
 	switch {
