@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -70,7 +71,11 @@ func (k *checker) run() ([]string, error) {
 // fail notes that the value of key is wrong. It is told with the place of the
 // key, or of the nearest one around it.
 func (k *checker) fail(key, format string, args ...any) {
-	text := key + ": " + fmt.Sprintf(format, args...)
+	k.failAt(key, key+": "+fmt.Sprintf(format, args...))
+}
+
+// failAt notes what is wrong because of the value of another key.
+func (k *checker) failAt(key, text string) {
 	for around := key; around != ""; around = parent(around) {
 		if place := k.sources[around]; place != "" && place != flagSource {
 			text = place + ": " + text
@@ -102,7 +107,8 @@ func maybe(near string) string {
 }
 
 func (k *checker) server() {
-	if _, port, err := net.SplitHostPort(k.Listen); err != nil || port == "" {
+	_, port, err := net.SplitHostPort(k.Listen)
+	if _, wrong := strconv.ParseUint(port, 10, 16); err != nil || wrong != nil {
 		k.fail("listen", "%q is not an address: write host:port, such as 127.0.0.1:8080", k.Listen)
 	}
 	if k.PublicURL != "" {
@@ -247,6 +253,9 @@ func (k *checker) registry(name string, r Registry) {
 		u, known := k.Upstreams[id]
 		names := slices.Sorted(maps.Keys(k.Upstreams))
 		switch {
+		case !known && k.sources[key] == "" && k.sources[key+".upstreams"] == "":
+			k.failAt("upstreams."+id, fmt.Sprintf("%s.upstreams: there is no upstream %q: the upstreams are %s; by default it has one of its own name, so write registries: {%s: {upstreams: []}} too",
+				key, id, cmp.Or(strings.Join(names, ", "), "none"), name))
 		case !known:
 			k.fail(key+".upstreams", "there is no upstream %q%s: the upstreams are %s", id, maybe(nearest(id, names)),
 				cmp.Or(strings.Join(names, ", "), "none"))

@@ -135,8 +135,27 @@ func TestSecrets(t *testing.T) {
 	if strings.Contains(text, "s3cret") || strings.Contains(text, "p4ss") {
 		t.Errorf("a secret is shown: %s", text)
 	}
+	if plain := Secret("https://m.upstream.example/"); plain.String() != "https://m.upstream.example/" {
+		t.Errorf("an address without anything to hide is shown as %s", plain)
+	}
 	if !strings.Contains(text, "https://m.upstream.example/[redacted]") {
 		t.Errorf("the host of an address is hidden: %s", text)
+	}
+}
+
+// TestPathsAreRelativeToWhoWroteThem: those of the file to its folder, those of
+// flags and variables to the folder that larder was started in.
+func TestPathsAreRelativeToWhoWroteThem(t *testing.T) {
+	file := write(t, "data: store\ntls: {cert: a.pem, key: /abs/key.pem}\n")
+	l, err := Load(Source{File: file, Formats: formats()})
+	l = must(t, l, err)
+	dir := filepath.Dir(file)
+	if l.Data != filepath.Join(dir, "store") || l.TLS.Cert != filepath.Join(dir, "a.pem") || l.TLS.Key != "/abs/key.pem" {
+		t.Errorf("%q %+v", l.Data, l.TLS)
+	}
+	l, err = Load(Source{File: file, Env: []string{"LARDER_TLS_CERT=b.pem", "LARDER_DATA=there"}, Formats: formats()})
+	if l = must(t, l, err); l.Data != "there" || l.TLS.Cert != "b.pem" {
+		t.Errorf("%q %+v", l.Data, l.TLS)
 	}
 }
 

@@ -25,6 +25,8 @@ type decoder struct {
 	sources map[string]string // what set each key
 	source  string
 	errs    []error
+	// warnings are about what may be meant for this program and is not taken.
+	warnings []string
 }
 
 // note remembers what set a key. Texts with lines are named with the line.
@@ -40,7 +42,7 @@ func (d *decoder) fail(n *yaml.Node, format string, args ...any) {
 func (d *decoder) document(text []byte, v reflect.Value, path string) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		d.errs = append(d.errs, fmt.Errorf("%s: %w", d.where, err))
+		d.errs = append(d.errs, fmt.Errorf("%s: %s", d.where, unreadable(err)))
 		return
 	}
 	if doc.Kind == 0 || len(doc.Content) == 0 {
@@ -53,6 +55,19 @@ func (d *decoder) document(text []byte, v reflect.Value, path string) {
 		return
 	}
 	d.value(doc.Content[0], v, path)
+}
+
+// unreadable words an error of the YAML reader, which leaves out the first
+// line's number.
+func unreadable(err error) string {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	if strings.HasPrefix(text, "found ") || strings.HasPrefix(text, "did not find ") {
+		text = "line 1: " + text
+	}
+	if strings.Contains(text, "cannot start any token") {
+		text += " (a tab? indent with blanks)"
+	}
+	return text
 }
 
 // plain refuses what no configuration needs: anchors, aliases and own tags
@@ -235,7 +250,7 @@ func assign[T any](p *T, text string, parse func(string) (T, error)) error {
 
 func parseBool(s string) (bool, error) {
 	if s != "true" && s != "false" {
-		return false, fmt.Errorf("%q is neither true nor false", s)
+		return false, fmt.Errorf("%q is neither true nor false: write true or false", s)
 	}
 	return s == "true", nil
 }

@@ -14,7 +14,8 @@ const prefix = "LARDER_"
 // environment reads variables into the configuration, in the order of their
 // names. Variables that begin with no section of the file belong to others (the
 // command line, a container runtime that describes its services) and are
-// passed over; within a section an unknown one is an error.
+// passed over, with a warning where one is nearly ours; within a section an
+// unknown one is an error.
 func (d *decoder) environment(vars []string, v reflect.Value) {
 	for _, pair := range slices.Sorted(slices.Values(vars)) {
 		name, value, ok := strings.Cut(pair, "=")
@@ -48,14 +49,26 @@ func (d *decoder) variable(rest, value string, v reflect.Value, path string) err
 			return d.variable(below, value, f, join(path, key))
 		}
 	}
+	known := keysOf(v.Type())
 	if path == "" {
+		d.stranger(rest, known)
 		return nil
 	}
-	known := keysOf(v.Type())
 	if near := nearest(strings.ToLower(rest), known); near != "" {
 		return fmt.Errorf("there is no key %s.%s: did you mean %s%s?", path, strings.ToLower(rest), prefix, envName(join(path, near)))
 	}
 	return fmt.Errorf("there is no key %s.%s: the keys are %s", path, strings.ToLower(rest), strings.Join(known, ", "))
+}
+
+// stranger warns of a variable that is one or two letters away from a key.
+func (d *decoder) stranger(rest string, known []string) {
+	for _, key := range known {
+		if n := distance(rest, envName(key)); n == 1 || n == 2 && len(rest) > 4 {
+			d.warnings = append(d.warnings, fmt.Sprintf("the environment variable %s%s is no key of the configuration: did you mean %s%s?",
+				prefix, rest, prefix, envName(key)))
+			return
+		}
+	}
 }
 
 // mapVariable finds entry and key in NAME_KEY. An entry that is there is

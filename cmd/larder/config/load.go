@@ -48,6 +48,7 @@ func Load(src Source) (*Loaded, error) {
 		}
 		d.where, d.source = src.File, src.File
 		d.document(text, root, "")
+		out.anchor(filepath.Dir(src.File))
 	}
 	d.environment(src.Env, root)
 	if src.Flags != nil {
@@ -63,8 +64,18 @@ func Load(src Source) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.Warnings = warnings
+	out.Warnings = append(d.warnings, warnings...)
 	return out, nil
+}
+
+// anchor makes the paths that the file holds relative to its folder: a server
+// is started from anywhere.
+func (l *Loaded) anchor(dir string) {
+	for _, path := range []*string{&l.Data, &l.TLS.Cert, &l.TLS.Key} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
 }
 
 // flagSource is the source of keys that a flag set.

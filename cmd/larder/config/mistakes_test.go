@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -86,7 +87,12 @@ func TestMistakes(t *testing.T) {
 		"policy: {rules: [{id: a, kind: pin, mode: off}]}\n":                                                              "is built in and always holds",
 		"policy: {rules: [{id: 'a b', kind: deny, match: ['pkg:npm/x'], mode: off}]}\n":                                   `"a b" is no id`,
 		"policy: {rules: [{id: a, kind: freeze, not_after: 2027-01-31, mode: off}], waivers: [{rule: a, match: ['pkg:npm/x@1.2'], by: b, until: 2027-01-31, why: c}]}\n": "policy.waivers[0].match[0]: \"pkg:npm/x@1.2\": \"1.2\" is no whole npm version",
-		"a: [\n": "yaml",
+		"a: [\n":                 "larder.yaml: line 1: did not find expected node content",
+		"\tlisten: x\n":          "larder.yaml: line 1: found character that cannot start any token (a tab? indent with blanks)",
+		"a: 1\n\tb: 2\n":         "larder.yaml: line 2: found",
+		"listen: x:99999\n":      `listen: "x:99999" is not an address`,
+		"listen: x:http-alt\n":   `listen: "x:http-alt" is not an address`,
+		"upstreams: {npm: null}": `larder.yaml: line 1: registries.npm.upstreams: there is no upstream "npm": the upstreams are maven; by default it has one of its own name, so write registries: {npm: {upstreams: []}} too`,
 		strings.Repeat("a: {", 30) + strings.Repeat("}", 30): "nested more than",
 		"x: " + strings.Repeat("y", maxFile):                 "is larger than 1MiB",
 	} {
@@ -113,6 +119,7 @@ func TestEnvironmentMistakes(t *testing.T) {
 		"LARDER_POLICY_CLAIMS=[{ID: a}]":      `line 1: unknown key "ID"`,
 		"LARDER_POLICY_CLAIMS=[":              "LARDER_POLICY_CLAIMS",
 		"LARDER_LISTEN=x":                     "LARDER_LISTEN: listen:",
+		"LARDER_OFFLINE=1":                    `"1" is neither true nor false: write true or false`,
 	} {
 		if _, err := load(t, "", pair); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s:\n got %v\nwant %s", pair, err, want)
@@ -124,6 +131,20 @@ func TestAllMistakesAreTold(t *testing.T) {
 	_, err := load(t, "listen: 1\nlog: {level: x}\nregistries: {api: {format: npm}}\n")
 	if err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestStrangeVariables: a variable that begins with no section is somebody
+// else's, unless it is nearly one of ours.
+func TestStrangeVariables(t *testing.T) {
+	l, err := load(t, "", "LARDER_LISTN=x", "LARDER_PORT=tcp://10.0.0.1:80", "LARDER_SERVICE_HOST=x", "LARDER_URL=x", "LARDER_TOKEN=x", "LARDER_TEST_CLOCK_OFFSET=1h", "LARDER_DAT=x")
+	l = must(t, l, err)
+	want := []string{
+		"the environment variable LARDER_DAT is no key of the configuration: did you mean LARDER_DATA?",
+		"the environment variable LARDER_LISTN is no key of the configuration: did you mean LARDER_LISTEN?",
+	}
+	if !slices.Equal(l.Warnings, want) {
+		t.Errorf("warnings %q", l.Warnings)
 	}
 }
 

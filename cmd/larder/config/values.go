@@ -154,6 +154,9 @@ func (s Secret) String() string {
 		return string(s)
 	}
 	if u, err := url.Parse(string(s)); err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {
+		if bare := u.Scheme + "://" + u.Host; string(s) == bare || string(s) == bare+"/" {
+			return string(s)
+		}
 		return u.Scheme + "://" + u.Host + "/[redacted]"
 	}
 	return "[redacted]"
