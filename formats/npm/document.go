@@ -1,6 +1,7 @@
 package npm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -48,8 +49,10 @@ type tail struct {
 // fault of the document is ErrDocument, formats.ErrTooLarge included; a failing
 // reader or visitor is not.
 func walk(src io.Reader, name string, v visitor) (tail, error) {
-	s := newSource(src, maxPackument, maxValue)
-	w := walker{source: s, name: name, visit: v}
+	// The decoder keeps a table for every object to find duplicate names in it,
+	// which costs more than all else; Check looks where they matter.
+	s := decode(src, maxPackument, maxValue, true)
+	w := walker{source: s, name: name, visit: v, seen: map[string]bool{}}
 	err := w.document()
 	switch {
 	case err == nil:
@@ -73,6 +76,7 @@ type walker struct {
 	tail     tail
 	named    bool
 	versions bool
+	seen     map[string]bool // top-level names
 	count    int
 }
 
@@ -104,6 +108,10 @@ func (w *walker) document() error {
 
 // part handles one top-level member.
 func (w *walker) part(name string) error {
+	if w.seen[name] {
+		return errTwice(name)
+	}
+	w.seen[name] = true
 	if name == "versions" {
 		w.versions = true
 		return w.manifests()
@@ -169,16 +177,61 @@ func (w *walker) manifests() error {
 
 // Check reads an upstream packument to its end. It returns nil for a document
 // about the package of that name that has versions, or that says it was
-// unpublished. Errors: ErrDocument, those of r.
+// unpublished. What clients might read in two ways is refused: names that stand
+// twice at the top, among the versions, in a manifest or its dist. Errors:
+// ErrDocument, those of r.
 func Check(r io.Reader, name string) error {
-	_, err := walk(r, name, ignore{})
-	return err
+	c := &checker{versions: map[string]bool{}, names: map[string]bool{}}
+	t, err := walk(r, name, c)
+	twice, ok := errors.AsType[visitError](err)
+	switch {
+	case ok:
+		err = twice.error
+	case err != nil:
+		return err
+	default:
+		err = cmp.Or(c.once(t.tags), c.once(t.times))
+	}
+	if err != nil {
+		return fmt.Errorf("packument of %s: %w: %w", name, ErrDocument, err)
+	}
+	return nil
 }
 
-type ignore struct{}
+// manyNames is more than any manifest has members.
+const manyNames = 1000
 
-func (ignore) member(string, []byte) error  { return nil }
-func (ignore) version(string, []byte) error { return nil }
+type checker struct {
+	versions map[string]bool
+	names    map[string]bool // of the object looked at
+}
+
+func (c *checker) member(string, []byte) error { return nil }
+
+func (c *checker) version(version string, manifest []byte) error {
+	if c.versions[version] {
+		return errTwice(version)
+	}
+	c.versions[version] = true
+	return cmp.Or(c.once(manifest), c.once(field(manifest, "dist")))
+}
+
+// once refuses an object in which a name stands twice.
+func (c *checker) once(obj []byte) error {
+	if len(c.names) > manyNames {
+		c.names = map[string]bool{} // to clear a large table takes its time
+	}
+	clear(c.names)
+	for m := range members(obj) {
+		if c.names[string(m.name)] {
+			return errTwice(string(m.name))
+		}
+		c.names[string(m.name)] = true
+	}
+	return nil
+}
+
+func errTwice(name string) error { return fmt.Errorf("%s stands in it twice", quoteShort(name)) }
 
 // notFound is the error of a version or tag that a package lacks.
 func notFound(ref string) error {

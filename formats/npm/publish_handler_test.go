@@ -171,7 +171,7 @@ func badDocuments(good string) []refused {
 		{name: "duplicate keys", raw: strings.Replace(good, `"name":`, `"name":"good","name":`, 1), why: parse},
 		{name: "duplicate keys within", raw: strings.Replace(good, `"description":`, `"a":1,"a":2,"description":`, 1), why: parse},
 		{name: "65 levels", raw: strings.Replace(good, `"description":`, `"a":`+strings.Repeat("[", 65)+strings.Repeat("]", 65)+`,"description":`, 1), why: parse},
-		{name: "a million levels", raw: strings.Repeat(`{"a":`, 1_000_000), why: parse},
+		{name: "20 000 levels", raw: strings.Repeat(`{"a":`, 20_000), why: parse},
 		{name: "bytes that are no UTF-8", raw: strings.Replace(good, `"about good"`, "\"\xff\xfe\"", 1), why: parse},
 		{name: "a NUL", raw: strings.Replace(good, `"about good"`, "\"\x00\"", 1), why: parse},
 	}
@@ -206,7 +206,6 @@ func badTarballs(t *testing.T) []refused {
 		"absolute":                    {manifest, {name: "/etc/passwd", text: "x"}},
 		"backslashes":                 {manifest, {name: `package\..\..\x`, text: "x"}},
 		"drive":                       {manifest, {name: `c:\x`, text: "x"}},
-		"bomb":                        {manifest, {name: "package/zero", text: strings.Repeat("\x00", 80<<20)}},
 	} {
 		list = append(list, refused{name: name, change: carrying(packed(t, entries...)), why: "tarball"})
 	}
@@ -241,12 +240,7 @@ func badNames() []refused {
 func TestLimits(t *testing.T) {
 	w := newWorld(t, func(w *world) { w.opt.MaxTarball = 100_000 })
 	manifest := entry{name: "package/package.json", text: `{"name":"big","version":"1.0.0"}`}
-	noise := make([]byte, 200_000)
-	for i, x := 0, uint32(1); i < len(noise); i++ {
-		x = x*1664525 + 1013904223
-		noise[i] = byte(x >> 24)
-	}
-	sent := body(t, "big", "1.0.0", carrying(packed(t, manifest, entry{name: "package/noise", text: string(noise)})))
+	sent := body(t, "big", "1.0.0", carrying(packed(t, manifest, entry{name: "package/noise", text: noise(200_000)})))
 	for name, lines := range map[string][]string{"plain": nil, "gzip": {"Content-Encoding: gzip"}} {
 		raw := []byte(sent)
 		if name == "gzip" {

@@ -23,9 +23,9 @@ const (
 // lacks what clients need, or is about another package.
 var ErrDocument = errors.New("not a usable package document")
 
-// source decodes a large JSON document value by value. It refuses duplicate
-// names, values and documents over their limits, and more nesting than maxDepth.
-// Lone surrogates pass: they stand in readmes that were cut in mid-letter.
+// source decodes a large JSON document value by value. It refuses values and
+// documents over their limits, and more nesting than maxDepth. Lone surrogates
+// pass: they stand in readmes that were cut in mid-letter.
 type source struct {
 	dec    *jsontext.Decoder
 	in     *meter
@@ -33,9 +33,13 @@ type source struct {
 	strict bool  // refuses bytes that are no UTF-8
 }
 
-func newSource(r io.Reader, total, value int64) *source {
+// newSource reads what publishers send: it refuses duplicate names at all levels.
+func newSource(r io.Reader, total, value int64) *source { return decode(r, total, value, false) }
+
+func decode(r io.Reader, total, value int64, duplicates bool) *source {
 	in := &meter{r: r, total: total, allowed: value}
-	return &source{dec: jsontext.NewDecoder(in, jsontext.AllowInvalidUTF8(true)), in: in, value: value}
+	dec := jsontext.NewDecoder(in, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(duplicates))
+	return &source{dec: dec, in: in, value: value}
 }
 
 // open enters the next value, which must be an object.
