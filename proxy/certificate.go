@@ -24,12 +24,20 @@ func LoadCertificate(certFile, keyFile string) (*Certificate, error) {
 
 // Reload reads the files again. On an error the pair in use stays.
 func (c *Certificate) Reload() error {
+	use, err := c.Read()
+	if err == nil {
+		use()
+	}
+	return err
+}
+
+// Read reads the files again, and returns what puts their pair in force.
+func (c *Certificate) Read() (use func(), err error) {
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
-		return fmt.Errorf("TLS files %s and %s: %w", c.certFile, c.keyFile, err)
+		return nil, fmt.Errorf("TLS files %s and %s: %w", c.certFile, c.keyFile, err)
 	}
-	c.current.Store(&pair)
-	return nil
+	return func() { c.current.Store(&pair) }, nil
 }
 
 func (c *Certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {

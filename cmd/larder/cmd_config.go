@@ -41,6 +41,9 @@ func configCheckCommand() *cobra.Command {
 			if err := checkVolume(loaded); err != nil {
 				return usageError{err}
 			}
+			if _, err := loadCertificate(loaded); err != nil {
+				return err
+			}
 			for _, w := range loaded.Warnings {
 				o.say(cmd, "warning: %s", w)
 			}

@@ -246,4 +246,8 @@ func TestCmdConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantExit(t, 2, "85 %", "config", "check", "--config", file)
+	if err := os.WriteFile(file, []byte("tls: {cert: none.crt, key: none.key}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantExit(t, 2, filepath.Join(filepath.Dir(file), "none.crt"), "config", "check", "--config", file)
 }

@@ -80,17 +80,18 @@ func openNode(ctx context.Context, cfg *config.Loaded, log zerolog.Logger, clock
 func (n *node) openCache(context.Context) error {
 	var err error
 	n.store, err = disk.Open(n.cfg.Data, disk.Options{Room: disk.RoomOptions{
-		Floor: int64(n.cfg.Cache.FreeSpaceFloor),
-		Changed: func(s disk.State) {
-			n.log.Warn().Str("room", s.String()).Msg("free space on the data volume changed")
-		},
-		Failed: func(err error) { n.log.Error().Err(err).Msg("free space on the data volume is not known") },
+		Floor:   int64(n.cfg.Cache.FreeSpaceFloor),
+		Changed: n.tellRoom,
+		Failed:  func(err error) { n.log.Error().Err(err).Msg("free space on the data volume is not known") },
 	}})
 	if err != nil {
 		return err
 	}
 	if err := n.checkVolume(); err != nil {
 		return err
+	}
+	if s := n.store.Room().State(); s != disk.Normal {
+		n.tellRoom(s)
 	}
 	n.index, err = badger.Open(filepath.Join(n.cfg.Data, "index"), badger.Options{
 		Critical: n.store.Room().Critical,
@@ -239,13 +240,6 @@ func trusted(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
-func (n *node) certificate() (*proxy.Certificate, error) {
-	if n.cfg.TLS.Cert == "" {
-		return nil, nil
-	}
-	return proxy.LoadCertificate(n.cfg.TLS.Cert, n.cfg.TLS.Key)
-}
-
 // start begins the work beside requests.
 func (n *node) start(ctx context.Context, address string) {
 	n.upstreams.start(ctx, address)
@@ -268,7 +262,13 @@ func (n *node) announce(a net.Addr) {
 	n.log.Info().Str("url", scheme+"://"+a.String()).Str("data", n.cfg.Data).Msg("ready")
 }
 
-func (n *node) drain() { n.draining.Do(func() { close(n.gone) }) }
+// drain tells the probes and the log that the end has begun.
+func (n *node) drain() {
+	n.draining.Do(func() {
+		close(n.gone)
+		n.log.Info().Msg("ending: no new connections, and transfers under way may finish")
+	})
+}
 
 // close ends every part that was opened, the last first.
 func (n *node) close() error {

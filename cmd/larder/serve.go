@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"runtime"
@@ -101,31 +100,27 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	if err != nil {
 		return usageError{err}
 	}
+	// What can be wrong outside the data folder is found before it is touched.
+	d, err := openDoor(cfg)
+	if err != nil {
+		return err
+	}
+	defer d.listener.Close()
 	n, err := openNode(ctx, cfg, log, clock)
 	if err != nil {
 		return err
 	}
 	floor := quieten()
 	defer runtime.KeepAlive(floor)
-	err = f.run(ctx, n)
+	err = f.run(ctx, n, d)
 	return errors.Join(err, n.close())
 }
 
-// run listens and answers until the context ends.
-func (f *serveFlags) run(ctx context.Context, n *node) error {
-	listener, err := net.Listen("tcp", n.cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w", n.cfg.Listen, err)
-	}
-	certificate, err := n.certificate()
-	if err != nil {
-		listener.Close()
-		return err
-	}
-	reload := func(ctx context.Context) error { return f.reloadOnce(ctx, n, certificate) }
+// run answers until the context ends.
+func (f *serveFlags) run(ctx context.Context, n *node, d *door) error {
+	reload := func(ctx context.Context) error { return f.reload(ctx, n, d.certificate) }
 	handler, err := n.edge(reload)
 	if err != nil {
-		listener.Close()
 		return err
 	}
 	reloads := make(chan os.Signal, 1)
@@ -133,50 +128,17 @@ func (f *serveFlags) run(ctx context.Context, n *node) error {
 	defer signal.Stop(reloads)
 	work, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	n.start(work, listener.Addr().String())
+	n.start(work, d.listener.Addr().String())
 	go n.reloadOn(work, reloads, reload)
-	n.announce(listener.Addr())
-	err = proxy.Serve(ctx, listener, handler, proxy.ServerOptions{
-		TLS: certificate, Draining: n.drain, Log: n.log,
+	n.announce(d.listener.Addr())
+	err = proxy.Serve(ctx, d.listener, handler, proxy.ServerOptions{
+		TLS: d.certificate, Draining: n.drain, Log: n.log,
 	})
 	if errors.Is(err, proxy.ErrDrain) {
 		n.log.Warn().Msg("some transfers were still under way and were cut")
 		return nil
 	}
 	return err
-}
-
-// reloadOn reloads on SIGHUP. A bad file keeps what is in force.
-func (n *node) reloadOn(ctx context.Context, signals <-chan os.Signal, reload func(context.Context) error) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-signals:
-		}
-		if err := reload(ctx); err != nil {
-			n.log.Error().Err(err).Msg("reload refused; the old configuration stays in force")
-			continue
-		}
-		n.log.Info().Msg("reloaded")
-	}
-}
-
-// reloadOnce takes in a changed configuration: certificates, claims, upstreams.
-func (f *serveFlags) reloadOnce(ctx context.Context, n *node, certificate *proxy.Certificate) error {
-	cfg, err := f.load()
-	if err != nil {
-		return err
-	}
-	if certificate != nil {
-		if err := certificate.Reload(); err != nil {
-			return err
-		}
-	}
-	if err := n.directory.SetClaims(ctx, claims(cfg.Policy.Claims)); err != nil {
-		return err
-	}
-	return n.upstreams.replace(cfg)
 }
 
 func newLog(c config.Log) zerolog.Logger {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -46,6 +45,15 @@ func newUpstreams(cfg *config.Loaded, log zerolog.Logger, m *admin.Metrics, cloc
 
 // build makes a client for each upstream whose address is known.
 func (u *upstreams) build(cfg *config.Loaded) error {
+	use, err := u.prepare(cfg)
+	if err == nil {
+		use()
+	}
+	return err
+}
+
+// prepare makes the clients, and returns what puts them in force.
+func (u *upstreams) prepare(cfg *config.Loaded) (use func(), err error) {
 	made := map[string]*upstream.Client{}
 	for id, c := range cfg.Upstreams {
 		url, auth := string(c.URL), upstream.Auth{
@@ -67,23 +75,25 @@ func (u *upstreams) build(cfg *config.Loaded) error {
 			Fresh: time.Duration(c.Fresh), Offline: cfg.Offline,
 		}, u.transport)
 		if err != nil {
-			return fmt.Errorf("upstream %s: %w", id, err)
+			return nil, fmt.Errorf("upstream %s: %w", id, err)
 		}
 		made[id] = client
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.cfg, u.clients = cfg, made
-	return nil
+	return func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.cfg, u.clients = cfg, made
+	}, nil
 }
 
-// replace takes in a changed configuration.
-func (u *upstreams) replace(cfg *config.Loaded) error {
+// change prepares a changed configuration, once the addresses of this one are
+// known.
+func (u *upstreams) change(ctx context.Context, cfg *config.Loaded) (use func(), err error) {
 	select {
 	case <-u.searched:
-		return u.build(cfg)
-	default:
-		return errors.New("upstreams are still being looked for")
+		return u.prepare(cfg)
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 
