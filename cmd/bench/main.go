@@ -20,9 +20,9 @@
 //   - upkeep: hits while blobs are evicted and while garbage is collected;
 //     publishes per second. Needs wrk.
 //   - growth: the index, start, memory, hits and eviction by -entries, the number
-//     of records in the index; a cached file with its package makes nine. Needs
-//     wrk, and for 10000000 entries 15 GB below the folder for temporary files and
-//     a quarter of an hour.
+//     of records in the index; a cached file with its package makes about a dozen.
+//     Needs wrk, and for 10000000 entries 10 GB below the folder for temporary
+//     files and a quarter of an hour.
 //
 // nginx and wrk are Debian's packages of these names. All of it reads /proc, so
 // it runs on Linux alone.

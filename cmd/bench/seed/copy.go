@@ -22,14 +22,14 @@ func Copy(from, to string) error {
 			return fmt.Errorf("copy the data folder: %w", err)
 		}
 	}
-	if err := link(filepath.Join(from, "blobs"), filepath.Join(to, "blobs")); err != nil {
+	if err := second(filepath.Join(from, "blobs"), filepath.Join(to, "blobs")); err != nil {
 		return fmt.Errorf("link the blobs: %w", err)
 	}
 	return nil
 }
 
-// link gives all files of a folder second names in another.
-func link(from, to string) error {
+// second gives all files of a folder second names in another.
+func second(from, to string) error {
 	return filepath.WalkDir(from, func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err

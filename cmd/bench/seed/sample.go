@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -24,9 +25,15 @@ type Package struct {
 
 // Sample is what a server records of one cached package.
 type Sample struct {
-	of     Package
-	rows   []cache.Row // those that cache/refs does not write
-	record []byte      // key of the one that names the blob
+	of   Package
+	rows []cache.Row // those that cache/refs does not write
+	uses []use       // the blobs of those it does
+}
+
+// use is a blob that a record of the package names or holds.
+type use struct {
+	record []byte
+	inline int64 // bytes that lie in the record; 0 is the tarball
 }
 
 // Learn reads from the index of a data folder what a server recorded of a
@@ -57,36 +64,70 @@ func learn(ctx context.Context, ix cache.Index, of Package) (*Sample, error) {
 			s.rows = append(s.rows, row)
 		}
 	}
-	uses := 0
 	err = ix.View(ctx, func(r cache.Reader) error {
-		for e, err := range refs.Edges(r, of.digest()) {
+		for u, err := range usesOf(r, of) {
 			if err != nil {
 				return err
 			}
-			s.record = e.Record
-			uses++
+			one, err := understand(r, of, u)
+			if err != nil {
+				return err
+			}
+			s.uses = append(s.uses, one)
 		}
 		return nil
 	})
-	if err == nil && uses != 1 {
-		err = fmt.Errorf("%d records use the tarball of %s, want 1", uses, of.Name)
+	if err == nil && len(s.uses) == 0 {
+		err = fmt.Errorf("no record uses the tarball of %s", of.Name)
 	}
 	return s, err
+}
+
+// usesOf yields the edges of the records that belong to a package.
+func usesOf(r cache.Reader, p Package) iter.Seq2[refs.Use, error] {
+	return func(yield func(refs.Use, error) bool) {
+		for u, err := range refs.AllEdges(r, nil) {
+			if err == nil && !bytes.Contains(u.Edge.Record, []byte(p.Name)) {
+				continue
+			}
+			if !yield(u, err) {
+				return
+			}
+		}
+	}
+}
+
+// understand says how the like of an edge is made for another package.
+func understand(r cache.Reader, p Package, u refs.Use) (use, error) {
+	switch {
+	case u.Edge.Kind == refs.Cached && u.Digest == p.digest():
+		return use{record: u.Edge.Record}, nil
+	case u.Edge.Kind == refs.Inline:
+		info, err := refs.Lookup(r, u.Digest)
+		return use{record: u.Edge.Record, inline: info.Blob.Size}, err
+	}
+	return use{}, fmt.Errorf("%s has an edge of kind %q to %s, which seeding knows nothing of", p.Name, u.Edge.Kind, u.Digest)
 }
 
 // written reports whether cache/refs writes the records with this key.
 func written(key []byte) bool { return bytes.IndexByte([]byte("bxaeg"), key[0]) >= 0 }
 
-// recorded returns the rows whose keys speak of a package or of its tarball.
+// recorded returns the rows whose keys speak of a package or of its blobs.
 func recorded(ctx context.Context, ix cache.Index, p Package) ([]cache.Row, error) {
-	d := p.digest()
+	names := [][]byte{[]byte(p.Name)}
 	var found []cache.Row
 	err := ix.View(ctx, func(r cache.Reader) error {
+		for u, err := range usesOf(r, p) {
+			if err != nil {
+				return err
+			}
+			names = append(names, u.Digest[:])
+		}
 		for row, err := range r.Scan(nil, nil) {
 			if err != nil {
 				return err
 			}
-			if bytes.Contains(row.Key, []byte(p.Name)) || bytes.Contains(row.Key, d[:]) {
+			if slices.ContainsFunc(names, func(name []byte) bool { return bytes.Contains(row.Key, name) }) {
 				found = append(found, row)
 			}
 		}
@@ -157,11 +198,15 @@ func (p Package) blob() (cache.Blob, error) {
 }
 
 // PerPackage is how many records one package makes.
-func (s *Sample) PerPackage() int { return len(s.rows) + 4 } // b, x, a and e of cache/refs
+func (s *Sample) PerPackage() int { return len(s.rows) + 4*len(s.uses) } // b, x, a and e of each blob
 
 // records is what one package makes.
 type records struct {
-	rows []cache.Row
+	rows  []cache.Row
+	links []link
+}
+
+type link struct {
 	blob cache.Blob
 	edge refs.Edge
 }
@@ -173,7 +218,14 @@ func (s *Sample) records(p Package) (records, error) {
 		return records{}, err
 	}
 	change := s.changer(p)
-	made := records{blob: blob, edge: refs.Edge{Kind: refs.Cached, Record: change(s.record)}}
+	var made records
+	for _, u := range s.uses {
+		one := link{blob, refs.Edge{Kind: refs.Cached, Record: change(u.record)}}
+		if u.inline > 0 {
+			one.blob, one.edge = refs.Inlined(change(u.record), u.inline)
+		}
+		made.links = append(made.links, one)
+	}
 	for _, row := range s.rows {
 		made.rows = append(made.rows, cache.Row{Key: change(row.Key), Value: change(row.Value)})
 	}
@@ -187,7 +239,12 @@ func (m records) write(w cache.Writer, at time.Time) error {
 			return err
 		}
 	}
-	return refs.Link(w, m.blob, m.edge, at)
+	for _, l := range m.links {
+		if err := refs.Link(w, l.blob, l.edge, at); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // changer returns what makes the bytes of the sample those of p. Its name must

@@ -39,7 +39,11 @@ func cached(t *testing.T, ix cache.Index, p Package, extra ...string) {
 				return err
 			}
 		}
-		return refs.Link(w, blob, refs.Edge{Kind: refs.Cached, Record: []byte("f" + p.Name)}, time.Unix(1e9, 0))
+		inline, edge := refs.Inlined([]byte("d"+p.Name), 300)
+		return errors.Join(
+			refs.Link(w, blob, refs.Edge{Kind: refs.Cached, Record: []byte("f" + p.Name)}, time.Unix(1e9, 0)),
+			refs.Link(w, inline, edge, time.Unix(1e9, 0)),
+		)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -69,8 +73,8 @@ func TestFill(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.PerPackage() != 7 {
-		t.Errorf("%d records a package, want f, s, d, b, x, a and e", s.PerPackage())
+	if s.PerPackage() != 11 {
+		t.Errorf("%d records a package, want f, s and d, and twice b, x, a and e", s.PerPackage())
 	}
 	if took, err := s.Fill(ctx, dir, Packages{From: 2, To: n, Make: numbered}); err != nil || took <= 0 {
 		t.Fatal(took, err)
@@ -150,8 +154,8 @@ func holds(t *testing.T, dir string, n int) {
 // consistent looks for what the server would find of every package.
 func consistent(r cache.Reader, n int) error {
 	u, err := refs.ReadUsage(r)
-	if err != nil || u.CachedBlobs != int64(n) {
-		return fmt.Errorf("%d blobs counted, want %d, %w", u.CachedBlobs, n, err)
+	if err != nil || u.CachedBlobs != int64(2*n) {
+		return fmt.Errorf("%d blobs counted, want %d, %w", u.CachedBlobs, 2*n, err)
 	}
 	counted, err := refs.CountUsage(r)
 	if err != nil || counted != u {
@@ -166,8 +170,10 @@ func consistent(r cache.Reader, n int) error {
 		if info, err := refs.Lookup(r, p.digest()); err != nil || !info.Evictable() {
 			return fmt.Errorf("blob %d: %+v, %w", i, info, err)
 		}
-		if bad, err := refs.Unsettled(r, p.digest()); err != nil || bad {
-			return fmt.Errorf("blob %d is unsettled: %v, %w", i, bad, err)
+		for _, d := range []cache.Digest{p.digest(), refs.InlineDigest([]byte("d" + p.Name))} {
+			if bad, err := refs.Unsettled(r, d); err != nil || bad {
+				return fmt.Errorf("blob %d is unsettled: %v, %w", i, bad, err)
+			}
 		}
 	}
 	return nil
