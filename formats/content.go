@@ -35,6 +35,9 @@ type Content struct {
 	Immutable bool
 	// Private forbids shared caches: not everyone may read this.
 	Private bool
+	// Notice is a sentence for people about what the bytes leave out; formats
+	// show it where their clients print such a thing. "" for none.
+	Notice string
 	// Header holds further headers, such as Age and Warning of stale documents.
 	Header http.Header
 

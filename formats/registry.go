@@ -77,6 +77,8 @@ type Document struct {
 	Build func(dst io.Writer, p *Package, releases iter.Seq2[*Release, error], v View) error
 	// BaseFree says that neither Render nor Build looks at View.Base.
 	BaseFree bool
+	// Whole is shown whatever rules hide: what a client gets to send it back.
+	Whole bool
 	// Transient variants are made for this request and not kept.
 	Transient bool
 	Age       Age

@@ -14,6 +14,7 @@ import (
 	"larder/cache/refs"
 	"larder/cache/scrub"
 	"larder/cmd/larder/config"
+	"larder/policy/rules"
 	"larder/proxy/admin"
 )
 
@@ -139,6 +140,11 @@ func (o observer) Integrity(format, pkg, stage string, err error) {
 	o.n.metrics.Integrity(format, pkg, stage, err)
 	o.n.log.Error().Str("event", "integrity.violation").Str("format", format).Str("package", pkg).Str("stage", stage).
 		Err(err).Msg("bytes were not those announced; they were not served")
+}
+
+func (o observer) Warned(format string, f rules.Finding) {
+	o.n.metrics.Warned(format, f.Rule)
+	o.n.log.Warn().Str("event", "policy.warned").Str("format", format).Str("rule", f.Rule).Msg(f.Reason)
 }
 
 func (o observer) Shared(format string) { o.n.metrics.Shared(format) }

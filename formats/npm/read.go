@@ -9,6 +9,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,6 +122,12 @@ func (f *Format) List(pkg string, body []byte) iter.Seq[formats.Listed] {
 	}
 }
 
+// Newest returns what the tag latest would name.
+func (f *Format) Newest(versions []string) string { return Latest(versions) }
+
+// Compare orders versions for rules about ranges of them.
+func (f *Format) Compare(a, b string) int { return compareVersions(a, b) }
+
 // plain returns the bytes of a document, decoded.
 func plain(c *formats.Content) ([]byte, error) {
 	defer c.Close()
@@ -149,27 +156,36 @@ func (s *serving) servePackument() error {
 			return err
 		}
 	}
-	c, err := s.Registry.Document(s.r.Context(), s.packument(s.t.Package, s.t.Abbreviated))
+	d := s.packument(s.t.Package, s.t.Abbreviated)
+	d.Whole = s.t.Write
+	c, err := s.Registry.Document(s.r.Context(), d)
 	if err != nil {
 		return err
 	}
 	s.w.Header().Set("Vary", "Accept")
-	s.noteStale(c)
+	s.note(c)
 	return formats.Reply(s.w, s.r, c)
 }
 
 // quietStale is how long a document may go unchecked before people are told.
 const quietStale = time.Hour
 
-// noteStale says in the header that npm prints that a document is old.
-func (s *serving) noteStale(c *formats.Content) {
+// note says in the header that npm prints what a document leaves out, and that
+// it is old.
+func (s *serving) note(c *formats.Content) {
+	notices := []string{c.Notice, s.stale(c)}
+	if text := strings.Join(slices.DeleteFunc(notices, func(n string) bool { return n == "" }), "; "); text != "" {
+		s.w.Header().Set("npm-notice", text)
+	}
+}
+
+func (s *serving) stale(c *formats.Content) string {
 	seconds, err := strconv.Atoi(c.Header.Get("Age"))
 	age := time.Duration(seconds) * time.Second
 	if c.Result != formats.Stale || err != nil || age <= quietStale {
-		return
+		return ""
 	}
-	s.w.Header().Set("npm-notice", fmt.Sprintf(
-		"%s is shown as it was %s ago: its upstream does not answer", s.t.Package, age.Round(time.Minute)))
+	return fmt.Sprintf("%s is shown as it was %s ago: its upstream does not answer", s.t.Package, age.Round(time.Minute))
 }
 
 func (s *serving) serveTags() error {

@@ -234,6 +234,11 @@ func (m *Metrics) Job(name string, took time.Duration) {
 	m.jobs.WithLabelValues(name).Observe(took.Seconds())
 }
 
+// Warned counts what a rule in mode warn would have refused.
+func (m *Metrics) Warned(format, rule string) {
+	m.decisions.WithLabelValues(orNone(format), rule, "warn").Inc()
+}
+
 // Authorizer wraps one so that its decisions are counted.
 func (m *Metrics) Authorizer(inner proxy.Authorizer) proxy.Authorizer {
 	return countingAuthorizer{inner, m.decisions}

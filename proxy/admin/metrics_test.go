@@ -171,7 +171,9 @@ func TestDecisionsAreCounted(t *testing.T) {
 			t.Errorf("%v became %v", d, got)
 		}
 	}
+	m.Warned("npm", "cool")
 	wantSamples(t, m, map[string]string{
+		`larder_policy_decisions_total{format="npm",rule="cool",verdict="warn"}`:        "1",
 		`larder_policy_decisions_total{format="npm",rule="access",verdict="allow"}`:     "1",
 		`larder_policy_decisions_total{format="npm",rule="access",verdict="deny"}`:      "1",
 		`larder_policy_decisions_total{format="npm",rule="cool",verdict="deny"}`:        "1",

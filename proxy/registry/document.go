@@ -85,9 +85,22 @@ func (b *bound) known(ctx context.Context, sources []Source, d formats.Document)
 
 func (b *bound) hostedDocument(ctx context.Context, d formats.Document, o *owned, res policy.Resource) (*formats.Content, error) {
 	identity := fmt.Sprintf("hosted %s %d", o.hosted.Name, o.hosted.Revision)
-	c, err := b.rendered(ctx, d, identity, formats.View{Base: b.base, FirstSeen: o.hosted.Created}, hostedInput{b.Registry, d.Package})
+	g, err := b.hostedGuard(ctx, d, o.hosted)
+	if err != nil {
+		return nil, err
+	}
+	if g != nil {
+		if g.refused != nil {
+			return nil, g.refused
+		}
+		identity += g.tag
+	}
+	c, err := b.rendered(ctx, d, identity, formats.View{Base: b.base, FirstSeen: o.hosted.Created}, hostedInput{b.Registry, d.Package, g})
 	if err != nil {
 		return nil, fmt.Errorf("document %s: %w", d.Name, err)
+	}
+	if g != nil {
+		c.Notice = g.notice
 	}
 	c.Result, c.Private = formats.Hosted, res.Visibility != policy.Public
 	return c, nil
@@ -99,14 +112,14 @@ func (b *bound) upstreamDocument(ctx context.Context, q query, d formats.Documen
 	if err != nil {
 		return nil, err
 	}
-	c, err := b.renderedFrom(ctx, d, rec)
+	c, err := b.renderedFrom(ctx, q, d, rec)
 	if errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrCorrupt) {
 		// The cached bytes are damaged or gone: a miss (I6).
 		if rec, err = e.refresh(ctx, q, d, rec, err); err != nil {
 			return nil, err
 		}
 		result = formats.Miss
-		c, err = b.renderedFrom(ctx, d, rec)
+		c, err = b.renderedFrom(ctx, q, d, rec)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("document %s: %w", d.Name, err)
@@ -123,8 +136,25 @@ func (b *bound) upstreamDocument(ctx context.Context, q query, d formats.Documen
 	return c, nil
 }
 
-func (b *bound) renderedFrom(ctx context.Context, d formats.Document, rec *documentRecord) (*formats.Content, error) {
-	return b.rendered(ctx, d, rec.Identity, formats.View{Base: b.base, FirstSeen: rec.First}, upstreamInput{b.engine, rec})
+// renderedFrom makes the variant without what the rules hide.
+func (b *bound) renderedFrom(ctx context.Context, q query, d formats.Document, rec *documentRecord) (*formats.Content, error) {
+	v := formats.View{Base: b.base, FirstSeen: rec.First}
+	g, err := b.guard(ctx, q, d, rec)
+	if err != nil {
+		return nil, err
+	}
+	if g == nil || g.tag == "" {
+		return b.rendered(ctx, d, rec.Identity, v, upstreamInput{b.engine, rec})
+	}
+	if g.refused != nil {
+		return nil, g.refused
+	}
+	v.Keep, v.Changed = g.keep, g.changed
+	c, err := b.rendered(ctx, d, rec.Identity+g.tag, v, upstreamInput{b.engine, rec})
+	if err == nil {
+		c.Notice = g.notice
+	}
+	return c, err
 }
 
 // current returns the document as fresh as this request needs it.

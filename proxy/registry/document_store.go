@@ -2,10 +2,8 @@ package registry
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
 
 	"larder/cache"
 	"larder/cache/refs"
@@ -118,18 +116,14 @@ func (e *Engine) recordDocument(ctx context.Context, q query, d formats.Document
 // firstFetched sets rec.First to when the document was first fetched, which
 // outlives the document.
 func firstFetched(w cache.Writer, k []byte, rec *documentRecord) error {
-	value, err := w.Get(k)
-	switch {
-	case errors.Is(err, cache.ErrNotExist):
-		stamp := binary.BigEndian.AppendUint64([]byte{rowVersion}, uint64(rec.First.UnixNano()))
-		return w.Put(k, stamp)
-	case err != nil:
-		return err
-	case len(value) != 9 || value[0] != rowVersion:
-		return errRow
+	at, err := readTime(w, k)
+	if errors.Is(err, cache.ErrNotExist) {
+		return writeTime(w, k, rec.First)
 	}
-	rec.First = time.Unix(0, int64(binary.BigEndian.Uint64(value[1:]))).UTC()
-	return nil
+	if err == nil {
+		rec.First = at
+	}
+	return err
 }
 
 // ingested notes where a name came from, and reports whether that is news.

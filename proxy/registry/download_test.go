@@ -41,7 +41,7 @@ func TestBadBodies(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t, func(_ *bench, o *registry.Options) {
-				o.Pace = registry.Pace{Stall: 40 * time.Millisecond, Base: 200 * time.Millisecond}
+				o.Pace = registry.Pace{Stall: time.Second, Base: 2 * time.Second}
 			})
 			data, answer := data, tt.answer
 			if answer.Drip > 0 {
@@ -124,7 +124,7 @@ func TestResume(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBench(t, func(_ *bench, o *registry.Options) { o.Pace.Stall = 40 * time.Millisecond })
+			b := newBench(t, func(_ *bench, o *registry.Options) { o.Pace.Stall = time.Second })
 			b.far.Serve("/f", tt.answers...)
 			got, _, err := b.get(file("f", sumOf(data)))
 			if whole := err == nil && bytes.Equal(got, data); whole != tt.whole {

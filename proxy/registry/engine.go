@@ -25,6 +25,7 @@ import (
 	"larder/cache/tier"
 	"larder/formats"
 	"larder/policy"
+	"larder/policy/rules"
 	"larder/upstream"
 )
 
@@ -63,6 +64,8 @@ type Observer interface {
 	Integrity(format, pkg, stage string, err error)
 	// Shared: a client joined a running flight.
 	Shared(format string)
+	// Warned: a rule in mode warn would have refused, or hidden, something.
+	Warned(format string, f rules.Finding)
 }
 
 // Lifetimes bound how old answers of upstreams may be. Zero fields take the
@@ -83,6 +86,7 @@ type Options struct {
 	Room      Room
 	Access    Access
 	Observer  Observer
+	Rules     func() *rules.Set // as they are now; nil, or returning nil, for none
 	Lifetimes Lifetimes
 	Clock     func() time.Time
 	Memory    int64 // bytes for small bodies and documents; default 64 MiB
@@ -114,6 +118,7 @@ const (
 	cachedNames   = 32 << 10 // names and file records held decoded
 	negativeNames = 32 << 10 // remembered "not found" answers
 	renders       = 2        // documents rendered at once
+	guardedNames  = 4 << 10  // packages whose hidden versions are remembered
 )
 
 // Engine serves all registries of one process.
@@ -125,6 +130,7 @@ type Engine struct {
 	names     *lru.Cache[string, *owned]
 	negative  *lru.Cache[string, time.Time]
 	backoff   *lru.Cache[string, retry]
+	guards    *lru.Cache[string, *guard]
 	documents singleflight.Group
 	rendering singleflight.Group
 	renderers *semaphore.Weighted
@@ -174,11 +180,12 @@ func New(opt Options) (*Engine, error) {
 		changes:   generations{seed: maphash.MakeSeed()},
 	}
 	e.life, e.end = context.WithCancel(context.Background()) // flights outlive the requests that began them
-	var errs [4]error
+	var errs [5]error
 	e.records, errs[0] = lru.New[string, remembered](cachedNames)
 	e.names, errs[1] = lru.New[string, *owned](cachedNames)
 	e.negative, errs[2] = lru.New[string, time.Time](negativeNames)
 	e.backoff, errs[3] = lru.New[string, retry](negativeNames)
+	e.guards, errs[4] = lru.New[string, *guard](guardedNames)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("registry engine: %w", err)
 	}
@@ -202,6 +209,9 @@ func withDefaults(opt Options) Options {
 	if opt.Observer == nil {
 		opt.Observer = deaf{}
 	}
+	if opt.Rules == nil {
+		opt.Rules = func() *rules.Set { return nil }
+	}
 	if opt.Memory == 0 {
 		opt.Memory = 64 << 20
 	}
@@ -218,6 +228,7 @@ type deaf struct{}
 
 func (deaf) Integrity(string, string, string, error) {}
 func (deaf) Shared(string)                           {}
+func (deaf) Warned(string, rules.Finding)            {}
 
 // enter joins the work that Close waits for; leave it with work.Done. It
 // reports false once Close was called.

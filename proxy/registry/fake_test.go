@@ -15,6 +15,7 @@ import (
 	"larder/formats"
 	"larder/formats/formattest"
 	"larder/policy"
+	"larder/policy/rules"
 )
 
 // clock stands still until it is moved.
@@ -51,10 +52,11 @@ func (r *room) Reserve(context.Context, int64) error {
 func (r *room) Touch(cache.Digest) { r.touched.Add(1) }
 
 // observer counts.
-type observer struct{ integrity, shared atomic.Int64 }
+type observer struct{ integrity, shared, warned atomic.Int64 }
 
 func (o *observer) Integrity(string, string, string, error) { o.integrity.Add(1) }
 func (o *observer) Shared(string)                           { o.shared.Add(1) }
+func (o *observer) Warned(string, rules.Finding)            { o.warned.Add(1) }
 
 // access decides by the real rules, over repositories and claims that a test sets.
 type access struct {

@@ -52,6 +52,9 @@ func (b *bound) hostedFile(ctx context.Context, f formats.File, res policy.Resou
 	if rec.Package != f.Package {
 		return nil, b.missing(f.Package) // a file is served under its own package's rules only
 	}
+	if err := b.permitHosted(f.Package, rec); err != nil {
+		return nil, err
+	}
 	c, err := b.engine.open(ctx, rec, f)
 	if ctx.Err() != nil || exhausted(err) {
 		return nil, err
@@ -213,8 +216,17 @@ func (e *Engine) fromUpstream(ctx context.Context, q query, f formats.File) (*fo
 		if !errors.Is(err, cache.ErrNotExist) {
 			return nil, fmt.Errorf("file %s: %w", f.Name, err)
 		}
-		if c, err = e.fetched(ctx, q, f, k); !errors.Is(err, errLanded) {
-			return c, err
+		whole, err := e.admit(ctx, q, f)
+		if err != nil {
+			return nil, fmt.Errorf("file %s: %w", f.Name, err)
+		}
+		if whole && !f.Head {
+			err = e.land(ctx, q, f, k)
+		} else if c, err = e.fetched(ctx, q, f, k); err == nil {
+			return c, nil
+		}
+		if err != nil && !errors.Is(err, errLanded) {
+			return nil, err
 		}
 	}
 }
@@ -245,6 +257,9 @@ func (e *Engine) held(ctx context.Context, q query, f formats.File, k []byte) (*
 			e.opt.Observer.Integrity(q.registry.spec.Format.Name(), f.Package, "read", why)
 			e.forget(k, bad)
 			return nil, cache.ErrNotExist
+		}
+		if err := e.permit(ctx, q, f, rec); err != nil {
+			return nil, err
 		}
 		c, err := e.open(ctx, rec, f)
 		if err == nil {

@@ -72,7 +72,7 @@ func (fl *flight) keep(partial cache.Partial, blob cache.Blob) error {
 	defer cancel()
 	rec := &fileRecord{
 		Digest: blob.Digest, Size: blob.Size, MediaType: fl.file.MediaType,
-		Package: fl.file.Package, Version: fl.file.Version, Fetched: e.now().UTC(),
+		Package: fl.file.Package, Version: fl.file.Version, Published: fl.published, Fetched: e.now().UTC(),
 	}
 	err := e.commitCached(ctx, partial, blob, fl.key, func(w cache.Writer) error {
 		if err := rec.put(w, fl.key); err != nil {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,12 +48,15 @@ type flight struct {
 	query
 	file formats.File
 	key  []byte
+	// published is the upstream's word, known once the file is located.
+	published time.Time
 
 	readers atomic.Int64
 	idle    atomic.Int64 // unix nanoseconds since when no reader is there
 
 	landed atomic.Bool   // stored and recorded: no longer to be joined
 	ready  chan struct{} // closed once the head is known or the flight failed
+	done   chan struct{} // closed behind all else
 
 	mu      sync.Mutex
 	partial cache.Partial
@@ -91,7 +95,7 @@ func (e *Engine) board(q query, f formats.File, k []byte) (*flight, formats.Resu
 		e.opt.Observer.Shared(q.registry.spec.Format.Name())
 		return fl, formats.Join, nil
 	}
-	fl := &flight{engine: e, query: q, file: f, key: k, ready: make(chan struct{}), size: -1}
+	fl := &flight{engine: e, query: q, file: f, key: k, ready: make(chan struct{}), done: make(chan struct{}), size: -1}
 	e.flights[string(k)] = fl
 	e.work.Go(fl.run)
 	return fl, formats.Miss, nil
@@ -184,6 +188,7 @@ func (f *follower) WriteTo(w io.Writer) (int64, error) {
 // run is the flight: it ends when the file is stored and recorded, or failed.
 // Nobody may join a failed one: who comes later has a try of his own.
 func (fl *flight) run() {
+	defer close(fl.done)
 	err := guarded(fl.fetch)
 	if err != nil {
 		fl.remember(err)
@@ -283,6 +288,7 @@ func (fl *flight) fetch() error {
 	if err != nil {
 		return err
 	}
+	fl.file.Version, fl.published = cmp.Or(fl.file.Version, loc.Version), loc.Published
 	d := newDownload(e.life, fl.source.Fetcher, loc.Ref, e.opt.Pace)
 	defer d.close()
 	if err := d.open(); err != nil {

@@ -19,6 +19,7 @@ import (
 //	f scope 0 file                     file record; scope is "h"+format or "u"+upstream
 //	s upstream 0 file                  digest first seen of an upstream's file: never dropped
 //	s upstream 0 0 package 0 document  when a document was first fetched: never dropped
+//	s upstream 0 0 package 0 0 version when a version without a date was first seen: never dropped
 //	d upstream 0 package 0 document    document record and, when small, its bytes
 //	r tag                              file record of a rendered document
 //	n format 0 package                 the upstream that a name first came from, and when: never dropped
@@ -75,6 +76,10 @@ func seenDocumentKey(upstream, pkg, document string) []byte {
 	return key(rowSeen, upstream, "", pkg, document)
 }
 
+func seenVersionKey(upstream, pkg, version string) []byte {
+	return key(rowSeen, upstream, "", pkg, "", version)
+}
+
 func documentKey(upstream, pkg, document string) []byte {
 	return key(rowDocument, upstream, pkg, document)
 }
@@ -109,6 +114,7 @@ type fileRecord struct {
 	MediaType string       `json:"type,omitempty"`
 	Package   string       `json:"package,omitempty"`
 	Version   string       `json:"version,omitempty"`
+	Published time.Time    `json:"published,omitzero"` // as the upstream says
 	Fetched   time.Time    `json:"fetched,omitzero"`
 }
 
@@ -155,6 +161,22 @@ func readName(r cache.Reader, format, pkg string) (nameRecord, error) {
 		return n, fmt.Errorf("origin of %s: %w", pkg, err)
 	}
 	return n, nil
+}
+
+// readTime reads a row that is a time. Errors: cache.ErrNotExist.
+func readTime(r cache.Reader, k []byte) (time.Time, error) {
+	value, err := r.Get(k)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if len(value) != 9 || value[0] != rowVersion {
+		return time.Time{}, errRow
+	}
+	return time.Unix(0, int64(binary.BigEndian.Uint64(value[1:]))).UTC(), nil
+}
+
+func writeTime(w cache.Writer, k []byte, at time.Time) error {
+	return w.Put(k, binary.BigEndian.AppendUint64([]byte{rowVersion}, uint64(at.UnixNano())))
 }
 
 // errRow says that a record is not one of ours.

@@ -55,7 +55,7 @@ func TestPassMark(t *testing.T) {
 
 // TestPassCutBody: a body passed through that breaks does not look whole either.
 func TestPassCutBody(t *testing.T) {
-	b := newBench(t, func(_ *bench, o *registry.Options) { o.Pace.Stall = 40 * time.Millisecond })
+	b := newBench(t, func(_ *bench, o *registry.Options) { o.Pace.Stall = time.Second })
 	data := text(300 << 10)
 	b.room.full.Store(true)
 	for _, answer := range []upstreamtest.Answer{

@@ -61,6 +61,7 @@ func (u upstreamInput) render(ctx context.Context, dst io.Writer, d formats.Docu
 type hostedInput struct {
 	registry *Registry
 	pkg      string
+	guard    *guard // nil: nothing is hidden
 }
 
 func (h hostedInput) render(ctx context.Context, dst io.Writer, d formats.Document, v formats.View) error {
@@ -70,7 +71,11 @@ func (h hostedInput) render(ctx context.Context, dst io.Writer, d formats.Docume
 		if err != nil {
 			return err
 		}
-		return d.Build(dst, &state.Package, living(r, format, h.pkg), v)
+		p, releases := &state.Package, living(r, format, h.pkg)
+		if h.guard != nil {
+			p, releases = h.guard.without(p, releases)
+		}
+		return d.Build(dst, p, releases, v)
 	})
 }
 
