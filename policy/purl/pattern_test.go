@@ -89,6 +89,10 @@ func TestVersions(t *testing.T) {
 		"pkg:nuget/A@1.0-Beta":             {"1.0-beta 1.0-BETA", "2"},
 		"pkg:nuget/a@*-Beta":               {"1.0-beta", "1.0"},
 		"pkg:maven/g/a@1.x":                {"1.x", "1.1"},
+		"pkg:maven/g/a@1.0":                {"1 1.0.0", "1.1"},
+		"pkg:gem/a@1.0":                    {"1 1.0.0", "1.1"},
+		"pkg:deb/a/b@1.0":                  {"1", "1.1"},
+		"pkg:cargo/a@1.0.0":                {"1.0.0", "1"},
 		"pkg:pypi/a@1!2.0":                 {"1!2.0", "2.0"},
 		"pkg:deb/debian/curl@1:7.88.1-10~": {"1:7.88.1-10~", "7.88.1-10"},
 	} {

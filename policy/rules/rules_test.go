@@ -106,6 +106,11 @@ func TestKinds(t *testing.T) {
 		{say: "another allow rule adds to the list", rules: []Rule{only, {ID: "more", Kind: Allow, Match: []string{"pkg:npm/right-pad"}}}, name: "right-pad", facts: since("1.0.0", day)},
 		{say: "two lists are one", rules: []Rule{only, {ID: "more", Kind: Allow, Exclusive: true, Match: []string{"pkg:npm/right-pad"}}}, facts: since("1.0.0", day)},
 		{say: "one that is only tried adds nothing", rules: []Rule{only, {ID: "more", Kind: Allow, Mode: warn, Match: []string{"pkg:npm/right-pad"}}}, name: "right-pad", facts: since("1.0.0", day), want: "only"},
+		{say: "one that is over adds nothing", rules: []Rule{only, {ID: "more", Kind: Allow, Expires: noon(), Match: []string{"pkg:npm/right-pad"}}}, name: "right-pad", facts: since("1.0.0", day), want: "only"},
+		{say: "one of another registry adds nothing", rules: []Rule{only, {ID: "more", Kind: Allow, Mounts: []string{"x"}, Match: []string{"pkg:npm/right-pad"}}}, name: "right-pad", facts: since("1.0.0", day), want: "only"},
+		{say: "to a list that is only tried it does", rules: []Rule{
+			{ID: "only", Kind: Allow, Exclusive: true, Mode: warn, Match: []string{acme}}, {ID: "more", Kind: Allow, Mode: warn, Match: []string{"pkg:npm/right-pad"}},
+		}, name: "right-pad", facts: since("1.0.0", day)},
 		{say: "allow alone refuses nothing", rules: one(Rule{Kind: Allow, Match: []string{acme}}), facts: since("1.0.0", day)},
 		{say: "allow lifts no other rule", rules: []Rule{deny("pkg:npm/left-pad"), {ID: "more", Kind: Allow, Match: []string{"pkg:npm/left-pad"}}}, facts: since("1.0.0", day), want: "bad"},
 
@@ -216,5 +221,35 @@ func TestOrder(t *testing.T) {
 	} {
 		story{say: "then", rules: all, facts: facts, want: step.want}.run(t)
 		step.next()
+	}
+}
+
+// TestScopesAreApart: what one name adds to the lists of a rule, another does
+// not see.
+func TestScopesAreApart(t *testing.T) {
+	exempt := []string{"pkg:npm/**@7.0.0", "pkg:npm/**@8.0.0", "pkg:npm/**@9.0.0", "pkg:npm/a@4.5.0", "pkg:npm/b@4.6.0"}
+	match := []string{"pkg:npm/**@1.0.0", "pkg:npm/**@2.0.0", "pkg:npm/**@3.0.0", "pkg:npm/a@4.0.0", "pkg:npm/b@5.0.0"}
+	var waivers []Waiver
+	for _, m := range match {
+		waivers = append(waivers, waiver("bad", m, noon().Add(day)))
+	}
+	week := cool(7 * day)
+	week.Exempt = exempt
+	s := made(t, []Rule{week, deny(match...), {ID: "worse", Kind: Deny, Match: match}}, waivers...)
+	a, b := s.For("npm", "npm", "a"), s.For("npm", "npm", "b")
+	for _, c := range []struct {
+		scope   Scope
+		version string
+		want    string
+	}{
+		{a, "1.0.0", "worse"}, {a, "4.0.0", "worse"}, {a, "5.0.0", "cool"}, {a, "7.0.0", ""}, {a, "4.5.0", ""}, {a, "4.6.0", "cool"}, {a, "6.0.0", "cool"},
+		{b, "2.0.0", "worse"}, {b, "5.0.0", "worse"}, {b, "4.0.0", "cool"}, {b, "9.0.0", ""}, {b, "4.6.0", ""}, {b, "4.5.0", "cool"},
+	} {
+		if got := c.scope.Check(since(c.version, day), noon()).Finding.Rule; got != c.want {
+			t.Errorf("%s %s: refused by %q, want %q", c.scope.name, c.version, got, c.want)
+		}
+	}
+	if v := a.Explain(since("4.0.0", day), noon()); v[2].Rule != "bad" || v[2].Verdict != Waived {
+		t.Errorf("the waiver of a is gone: %+v", v[2])
 	}
 }
