@@ -227,6 +227,38 @@ func TestNarrow(t *testing.T) {
 	}
 }
 
+// FuzzNarrow: what a token makes, or may end, can do nothing that it cannot.
+func FuzzNarrow(f *testing.F) {
+	f.Add("acme;;@acme/**;npm;192.0.2.0/24", ";acme/lib;@acme/a;;192.0.2.7", "npm", "acme/lib", "@acme/a", "192.0.2.7")
+	f.Add(";;com.acme.**;;::/0", ";;com.acme*;;10.0.0.0/8", "maven", "a/b", "com.acme:x", "10.0.0.1")
+	f.Add(";;**;;", ";;a*b*;;", "oci", "a/b", "a/b", "::1")
+	f.Add(";;a-*;;0.0.0.0/0", ";;a-*-*;;::ffff:10.0.0.0/104", "npm", "", "a-/-", "10.0.0.1")
+	f.Fuzz(func(t *testing.T, held, want, format, repository, name, address string) {
+		l, w := limitsOf(held), limitsOf(want)
+		addr, err := netip.ParseAddr(address)
+		if l.Check() != nil || w.Check() != nil || err != nil || strings.ContainsFunc(name, notName) {
+			return
+		}
+		res := Resource{Format: format, Repository: repository, Package: name}
+		can := func(x Limits) bool { return x.cover(res) && x.Address(addr) }
+		if n, err := l.Narrow(w); err == nil && can(n) && !can(l) {
+			t.Errorf("%+v gave %+v, which covers %+v from %v", l, n, res, addr)
+		}
+		if l.Covers(w) && can(w) && !can(l) {
+			t.Errorf("%+v is said to cover %+v, which covers %+v from %v", l, w, res, addr)
+		}
+	})
+}
+
+// limitsOf reads five lists, separated by semicolons, of words separated by blanks.
+func limitsOf(text string) Limits {
+	var lists [5][]string
+	for i, list := range strings.SplitN(text, ";", 5) {
+		lists[i] = strings.Fields(list)
+	}
+	return Limits{Owners: lists[0], Repositories: lists[1], Packages: lists[2], Formats: lists[3], CIDRs: lists[4]}
+}
+
 func TestLimitsCheckAndAddress(t *testing.T) {
 	for _, bad := range []Limits{
 		{Owners: []string{""}}, {Owners: []string{"a/b"}}, {Repositories: []string{"a"}}, {Repositories: []string{"a/b/c"}},

@@ -120,19 +120,26 @@ func TestUnknownHostIsMisdirected(t *testing.T) {
 }
 
 func FuzzClient(f *testing.F) {
-	f.Add("10.0.0.1:1", "1.2.3.4, 10.0.0.2", "a.example", "/x")
-	f.Add("[::1]:1", "::1%eth0", "[::1]:80", "//")
-	f.Fuzz(func(t *testing.T, peer, forwarded, host, prefix string) {
+	f.Add("10.0.0.1:1", "1.2.3.4, 10.0.0.2", "a.example", "b.example", "https", "/x")
+	f.Add("[::1]:1", "::1%eth0", "[::1]:80", "[::1", "javascript", "//")
+	f.Add("203.0.113.9:1", "127.0.0.1", "a.example:80", "evil.example", "https", "/evil")
+	f.Fuzz(func(t *testing.T, peer, forwarded, host, forwardedHost, scheme, prefix string) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.RemoteAddr, r.Host = peer, host
 		r.Header["X-Forwarded-For"] = []string{forwarded}
+		r.Header["X-Forwarded-Host"] = []string{forwardedHost}
+		r.Header["X-Forwarded-Proto"] = []string{scheme}
 		r.Header["X-Forwarded-Prefix"] = []string{prefix}
-		c, err := trusting("10.0.0.0/8", "::1/128").clientOf(r)
+		e := trusting("10.0.0.0/8", "::1/128")
+		c, err := e.clientOf(r)
 		if err == nil && strings.ContainsAny(c.root, "\"'<>\\ \r\n?#@") {
 			t.Errorf("root %q", c.root)
 		}
 		if c.remote.Zone() != "" || c.remote.Is4In6() {
 			t.Errorf("address %v has several spellings", c.remote)
+		}
+		if direct := parseAddr(peer); !e.trusts(direct) && (c.remote != direct || err == nil && c.root != "http://"+strings.ToLower(host)) {
+			t.Errorf("a stranger at %s was believed: %v at %q", peer, c.remote, c.root)
 		}
 	})
 }

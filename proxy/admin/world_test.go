@@ -71,7 +71,7 @@ func (w *work) note(what string, flag bool) {
 // world is a server of everything but upstreams: directory, engine and edge are
 // the real ones, over memory.
 type world struct {
-	t         *testing.T
+	t         testing.TB
 	directory *directory.Directory
 	accounts  *accounts.Accounts
 	edge      http.Handler
@@ -94,7 +94,7 @@ func (w *world) clock() time.Time {
 	return w.now
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), work: &work{}, draining: make(chan struct{})}
 	index := memory.NewIndex()
