@@ -1,14 +1,23 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -131,4 +140,50 @@ func cmdKill(ts *testscript.TestScript, neg bool, args []string) {
 func cmdLog(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) > 0, "larder-log")
 	fmt.Fprint(ts.Stdout(), ts.ReadFile(filepath.Join(ts.Getenv("WORK"), "larder.log")))
+}
+
+// cmdReload sends SIGHUP and waits until the log tells the outcome:
+// larder-reload. With ! it must be a refusal.
+func cmdReload(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, len(args) > 0, "larder-reload")
+	s := storyOf(ts)
+	if s.server == nil {
+		ts.Fatalf("larder does not run")
+	}
+	outcomes := func() (taken, refused int) {
+		log := ts.ReadFile(filepath.Join(ts.Getenv("WORK"), "larder.log"))
+		return strings.Count(log, `"message":"reloaded"`), strings.Count(log, `"message":"reload refused`)
+	}
+	taken, refused := outcomes()
+	ts.Check(syscall.Kill(s.server.ID(), syscall.SIGHUP))
+	for end := time.Now().Add(waitLimit); ; time.Sleep(20 * time.Millisecond) {
+		switch t, r := outcomes(); {
+		case t > taken && !neg, r > refused && neg:
+			return
+		case t > taken || r > refused || time.Now().After(end):
+			ts.Fatalf("the reload ended otherwise, or not at all")
+		}
+	}
+}
+
+// cmdCertificate makes a key pair for this machine's own address: certificate
+// NAME writes NAME.crt and NAME.key.
+func cmdCertificate(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) != 1, "certificate NAME")
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	form := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: args[0]},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, form, form, &key.PublicKey, key)
+	ts.Check(err)
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	for name, block := range map[string]*pem.Block{
+		".crt": {Type: "CERTIFICATE", Bytes: certificate}, ".key": {Type: "PRIVATE KEY", Bytes: secret},
+	} {
+		ts.Check(os.WriteFile(ts.MkAbs(args[0]+name), pem.EncodeToMemory(block), 0o600))
+	}
 }
