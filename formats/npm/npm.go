@@ -214,6 +214,9 @@ func (*Format) Describe(f *formats.Failure, h http.Header) []byte {
 	if f.Challenge && (f.Request.Op == string(opLogin) || f.Request.Op == string(opLoginWeb)) {
 		h.Set("WWW-Authenticate", `Basic realm="larder", Bearer`)
 	}
+	if f.Status == http.StatusMethodNotAllowed && h.Get("Allow") == "" {
+		h.Set("Allow", "GET, HEAD") // of a registry that only mirrors
+	}
 	var b builder
 	b.open()
 	b.text("error", f.Sentence)

@@ -194,18 +194,19 @@ func badTarballs(t *testing.T) []refused {
 	manifest := entry{name: "package/package.json", text: `{"name":"good","version":"1.0.0"}`}
 	list := []refused{{name: "no archive", change: carrying([]byte("no archive")), why: "not a gzipped tar"}}
 	for name, entries := range map[string][]entry{
-		"no package.json":             {{name: "package/index.js", text: "x"}},
-		"package.json deeper":         {{name: "package/sub/package.json", text: manifest.text}},
-		"package.json a link":         {{name: "package/package.json", kind: tar.TypeSymlink}},
-		"package.json twice":          {manifest, manifest},
-		"package.json of another":     {{name: "package/package.json", text: `{"name":"bad","version":"1.0.0"}`}},
-		"package.json, other version": {{name: "package/package.json", text: `{"name":"good","version":"1.0.1"}`}},
-		"package.json, no JSON":       {{name: "package/package.json", text: `{`}},
-		"package.json, a list":        {{name: "package/package.json", text: `[]`}},
-		"up and out":                  {manifest, {name: "package/../../etc/passwd", text: "x"}},
-		"absolute":                    {manifest, {name: "/etc/passwd", text: "x"}},
-		"backslashes":                 {manifest, {name: `package\..\..\x`, text: "x"}},
-		"drive":                       {manifest, {name: `c:\x`, text: "x"}},
+		"no package.json":                {{name: "package/index.js", text: "x"}},
+		"package.json deeper":            {{name: "package/sub/package.json", text: manifest.text}},
+		"package.json a link":            {{name: "package/package.json", kind: tar.TypeSymlink}},
+		"package.json twice":             {manifest, manifest},
+		"package.json of another":        {{name: "package/package.json", text: `{"name":"bad","version":"1.0.0"}`}},
+		"package.json, other version":    {{name: "package/package.json", text: `{"name":"good","version":"1.0.1"}`}},
+		"package.json, other dependency": {{name: "package/package.json", text: `{"name":"good","version":"1.0.0","dependencies":{"evil":"1"}}`}},
+		"package.json, no JSON":          {{name: "package/package.json", text: `{`}},
+		"package.json, a list":           {{name: "package/package.json", text: `[]`}},
+		"up and out":                     {manifest, {name: "package/../../etc/passwd", text: "x"}},
+		"absolute":                       {manifest, {name: "/etc/passwd", text: "x"}},
+		"backslashes":                    {manifest, {name: `package\..\..\x`, text: "x"}},
+		"drive":                          {manifest, {name: `c:\x`, text: "x"}},
 	} {
 		list = append(list, refused{name: name, change: carrying(packed(t, entries...)), why: "tarball"})
 	}

@@ -87,7 +87,7 @@ func (s *serving) release(pub *Publication, up formats.Upload) (*formats.Release
 	if err != nil {
 		return nil, err
 	}
-	if err := info.Matches(pub.Name, pub.Version); err != nil {
+	if err := info.Matches(pub); err != nil {
 		return nil, err
 	}
 	facts := ManifestFacts{Name: pub.Name, Version: pub.Version, Blob: blob, Tarball: info, Publisher: s.person(s.Caller.User)}

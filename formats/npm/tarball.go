@@ -207,8 +207,46 @@ func (x *inspection) finish() (TarballInfo, error) {
 	return info, nil
 }
 
-// Matches compares the tarball's package.json with what it is published as.
+// Matches compares the tarball's package.json with what it is published as:
+// name, version, and the names of what is installed with it. Clients choose by
+// the manifest and people read the tarball, so that neither may hide a package
+// from the other. Ranges may differ: some clients rewrite them.
 // Errors: formats.ErrBadRequest.
-func (t TarballInfo) Matches(name, version string) error {
-	return checkIdentity(t.PackageJSON, name, version, "package.json in the tarball")
+func (t TarballInfo) Matches(pub *Publication) error {
+	if err := checkIdentity(t.PackageJSON, pub.Name, pub.Version, "package.json in the tarball"); err != nil {
+		return err
+	}
+	packed, published := installs(t.PackageJSON), installs(pub.Manifest)
+	for name := range packed {
+		if !published[name] {
+			return bad("package.json in the tarball depends on %s, the manifest does not", quoteShort(name))
+		}
+	}
+	for name := range published {
+		if !packed[name] {
+			return bad("the manifest depends on %s, package.json in the tarball does not", quoteShort(name))
+		}
+	}
+	return nil
+}
+
+// installs returns the names of what is installed with a package. Optional ones
+// stand in one list or in both, and npm adds to the first what is bundled.
+func installs(manifest []byte) map[string]bool {
+	names := map[string]bool{}
+	for _, list := range []string{"dependencies", "optionalDependencies"} {
+		for m := range members(field(manifest, list)) {
+			if _, ok := text(m.value); ok {
+				names[string(m.name)] = true
+			}
+		}
+	}
+	for _, list := range []string{"bundleDependencies", "bundledDependencies"} {
+		for e := range elements(field(manifest, list)) {
+			if name, ok := text(e); ok {
+				names[name] = true
+			}
+		}
+	}
+	return names
 }

@@ -69,7 +69,7 @@ func TestInspect(t *testing.T) {
 	} {
 		got, err := Inspect(bytes.NewReader(pack(t, c.entries...)))
 		if err == nil {
-			err = got.Matches("n", "1.0.0")
+			err = got.Matches(&Publication{Name: "n", Version: "1.0.0"})
 		}
 		got.PackageJSON = nil
 		c.want.Name, c.want.Version = "n", "1.0.0"
@@ -128,8 +128,37 @@ func TestInspectRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range [][2]string{{"m", "1.0.0"}, {"n", "1.0.1"}} {
-		if err := info.Matches(c[0], c[1]); !errors.Is(err, formats.ErrBadRequest) {
+		if err := info.Matches(&Publication{Name: c[0], Version: c[1]}); !errors.Is(err, formats.ErrBadRequest) {
 			t.Errorf("matches %v: %v", c, err)
+		}
+	}
+}
+
+// TestMatches: manifest and package.json install the same packages, however the
+// client that made the manifest writes that down.
+func TestMatches(t *testing.T) {
+	for _, c := range []struct {
+		packed, published string
+		want              bool
+	}{
+		{`"dependencies":{"a":"1"}`, `"dependencies":{"a":"1"}`, true},
+		{`"dependencies":{"a":"workspace:*"}`, `"dependencies":{"a":"^1.0.0"}`, true},
+		{`"dependencies":{"a":"1"}`, ``, false},
+		{``, `"dependencies":{"a":"1"}`, false},
+		{`"dependencies":{"a":"1"}`, `"dependencies":{"b":"1"}`, false},
+		{`"dependencies":{"a":"1","b":"1"},"optionalDependencies":{"b":"1"}`, `"dependencies":{"a":"1"},"optionalDependencies":{"b":"1"}`, true},
+		{`"optionalDependencies":{"b":"1"}`, `"dependencies":{"b":"1"},"optionalDependencies":{"b":"1"}`, true},
+		{`"bundledDependencies":["b"]`, `"dependencies":{"b":"*"},"bundleDependencies":["b"]`, true},
+		{`"dependencies":{"a":{}}`, `"dependencies":{}`, true},
+		{`"devDependencies":{"a":"1"}`, ``, true},
+		{`"dependencies":null`, ``, true},
+	} {
+		wrap := func(s string) []byte {
+			return []byte(strings.TrimSuffix(`{"name":"n","version":"1.0.0",`+s, ",") + "}")
+		}
+		err := TarballInfo{PackageJSON: wrap(c.packed)}.Matches(&Publication{Name: "n", Version: "1.0.0", Manifest: wrap(c.published)})
+		if (err == nil) != c.want || err != nil && !errors.Is(err, formats.ErrBadRequest) {
+			t.Errorf("%s as %s: %v", c.packed, c.published, err)
 		}
 	}
 }
