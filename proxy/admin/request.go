@@ -28,6 +28,9 @@ func (c *call) body(v any) error {
 	if err != nil || kind != "application/json" {
 		return formats.Refuse(formats.ErrMediaType, "the body must be JSON: send Content-Type: application/json")
 	}
+	if coding := c.r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		return formats.Refuse(formats.ErrMediaType, "the body must be sent plain: leave out Content-Encoding")
+	}
 	text, err := io.ReadAll(io.LimitReader(c.r.Body, maxBody+1))
 	if err != nil {
 		return err

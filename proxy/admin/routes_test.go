@@ -125,6 +125,9 @@ func TestBodies(t *testing.T) {
 	if rec := w.do("POST", target, w.admin, "name=x", "Content-Type: application/x-www-form-urlencoded"); rec.Code != 415 {
 		t.Errorf("a form: %d", rec.Code)
 	}
+	if rec := w.do("POST", target, w.admin, `{"name":"x4"}`, "Content-Encoding: gzip"); rec.Code != 415 {
+		t.Errorf("an encoded body: %d", rec.Code)
+	}
 	if rec := w.do("POST", target, w.admin, "", "Content-Type: application/json"); rec.Code != 400 {
 		t.Errorf("no body: %d", rec.Code)
 	}
