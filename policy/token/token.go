@@ -50,8 +50,10 @@ const shown = prefix + 4
 var ErrMalformed = errors.New("not a token: it must be 41 characters long, begin with ldrp_, ldrr_, ldrj_ or ldrx_, and be copied whole")
 
 // Secret is a token in clear. It prints as [redacted], whatever it is printed
-// with; only Reveal gives the text. The zero value is no token.
-type Secret struct{ text string }
+// with; only Reveal gives the text. The zero value is no token. Secrets are not
+// to be compared: the text is behind a pointer, because fmt prints what it finds
+// in unexported fields of others without asking it.
+type Secret struct{ text *string }
 
 // New makes a token. Errors: an unknown kind.
 func New(kind Kind) (Secret, error) {
@@ -62,7 +64,8 @@ func New(kind Kind) (Secret, error) {
 	if err != nil {
 		return Secret{}, fmt.Errorf("make a token: %w", err)
 	}
-	return Secret{string(kind) + "_" + body + sum(body)}, nil
+	text := string(kind) + "_" + body + sum(body)
+	return Secret{&text}, nil
 }
 
 // randomDigits draws n digits, each equally likely: bytes beyond the last
@@ -106,33 +109,38 @@ func Parse(s string) (Secret, error) {
 	if s[prefix+random:] != sum(body) {
 		return Secret{}, ErrMalformed
 	}
-	return Secret{s}, nil
+	return Secret{&s}, nil
 }
 
 // IsZero reports whether s is no token.
-func (s Secret) IsZero() bool { return s.text == "" }
+func (s Secret) IsZero() bool { return s.text == nil }
 
 // Reveal returns the text. It goes to whoever the token is for, once, and
 // nowhere else.
-func (s Secret) Reveal() string { return s.text }
+func (s Secret) Reveal() string {
+	if s.IsZero() {
+		return ""
+	}
+	return *s.text
+}
 
 // Kind returns what the token is for, "" for the zero value.
 func (s Secret) Kind() Kind {
 	if s.IsZero() {
 		return ""
 	}
-	return Kind(s.text[:prefix-1])
+	return Kind((*s.text)[:prefix-1])
 }
 
 // Digest returns the SHA-256 of the text: what is stored, and what is looked up.
-func (s Secret) Digest() [sha256.Size]byte { return sha256.Sum256([]byte(s.text)) }
+func (s Secret) Digest() [sha256.Size]byte { return sha256.Sum256([]byte(s.Reveal())) }
 
 // Hint returns the first characters, to recognise the token by in lists.
 func (s Secret) Hint() string {
 	if s.IsZero() {
 		return ""
 	}
-	return s.text[:shown]
+	return (*s.text)[:shown]
 }
 
 // Last4 returns the last four characters, as audit records keep them.
@@ -140,7 +148,7 @@ func (s Secret) Last4() string {
 	if s.IsZero() {
 		return ""
 	}
-	return s.text[Length-4:]
+	return (*s.text)[Length-4:]
 }
 
 const redacted = "[redacted]"

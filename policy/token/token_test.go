@@ -27,7 +27,7 @@ func TestNewHasTheForm(t *testing.T) {
 			}
 			seen[text] = true
 			back, err := Parse(text)
-			if err != nil || back != s || back.Digest() != s.Digest() {
+			if err != nil || back.Reveal() != text || back.Digest() != s.Digest() {
 				t.Fatalf("a new token does not parse: %v", err)
 			}
 			if !strings.HasPrefix(text, s.Hint()) || len(s.Hint()) != 9 || !strings.HasSuffix(text, s.Last4()) {
@@ -93,12 +93,19 @@ func TestSecretNeverPrints(t *testing.T) {
 		S Secret
 		P *Secret
 	}
-	h := holder{s, &s}
+	// Nothing asks an unexported field how it prints.
+	type keeper struct {
+		s  Secret
+		in []Secret
+	}
+	h, k := holder{s, &s}, keeper{s, []Secret{s}}
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T %v"} {
 		fmt.Fprintf(&out, verb+"\n", s)
 		fmt.Fprintf(&out, verb+"\n", &s)
 		fmt.Fprintf(&out, verb+"\n", h)
+		fmt.Fprintf(&out, verb+"\n", k)
+		fmt.Fprintf(&out, verb+"\n", &k)
 		fmt.Fprintf(&out, verb+"\n", []Secret{s})
 		fmt.Fprintf(&out, verb+"\n", map[Secret]int{s: 1})
 	}
