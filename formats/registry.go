@@ -39,6 +39,9 @@ type Reading interface {
 	// Packages yields the hosted packages the caller may read, by name, that
 	// come after the name given.
 	Packages(ctx context.Context, after string) iter.Seq2[*Package, error]
+	// Allows reports whether the rules let a version be shown in a list, by what
+	// is known of it there. It costs no request.
+	Allows(pkg string, v Listed) bool
 	// Ours reports, name by name, whether it is hosted or claimed here, so that
 	// it must not be told to an upstream.
 	Ours(ctx context.Context, names []string) ([]bool, error)
@@ -138,6 +141,7 @@ type Listed struct {
 	Version   string
 	File      string    // as File.Name; "" for none
 	Published time.Time // as the registry says, never its author; zero: not known
+	Hosted    bool      // it was published here
 }
 
 // Package is the state of one hosted package.

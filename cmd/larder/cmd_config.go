@@ -38,6 +38,9 @@ func configCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if _, err := ruleSet(loaded); err != nil {
+				return err
+			}
 			if err := checkVolume(loaded); err != nil {
 				return usageError{err}
 			}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -24,6 +25,7 @@ import (
 	"larder/formats/npm"
 	"larder/policy"
 	"larder/policy/directory"
+	"larder/policy/rules"
 	"larder/proxy"
 	"larder/proxy/accounts"
 	"larder/proxy/admin"
@@ -44,6 +46,7 @@ type node struct {
 	evict     *evict.Evictor
 	directory *directory.Directory
 	accounts  *accounts.Accounts
+	rules     atomic.Pointer[rules.Set]
 	upstreams *upstreams
 	engine    *registry.Engine
 	mounts    []*registry.Registry
@@ -162,7 +165,9 @@ func (n *node) openPeople(ctx context.Context) error {
 		n.log.Info().Str("file", file).Msg("the first start made an administrator; its token is in the file")
 	}
 	n.accounts = accounts.New(n.directory, n.clock)
-	return nil
+	set, err := ruleSet(n.cfg)
+	n.rules.Store(set)
+	return err
 }
 
 func (n *node) openRegistries(context.Context) error {
@@ -180,7 +185,7 @@ func (n *node) openRegistries(context.Context) error {
 			Fresh: time.Duration(c.Fresh), StaleWhileRevalidate: time.Duration(c.StaleWhileRevalidate),
 			StaleIfError: time.Duration(c.StaleIfError), Negative: time.Duration(c.Negative),
 		},
-		Clock: n.clock, MaxUpload: int64(n.cfg.Publish.MaxSize), PrivateReads: !n.cfg.Auth.AnonymousRead,
+		Rules: n.rules.Load, Clock: n.clock, MaxUpload: int64(n.cfg.Publish.MaxSize), PrivateReads: !n.cfg.Auth.AnonymousRead,
 	})
 	if err != nil {
 		return err

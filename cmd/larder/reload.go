@@ -27,7 +27,7 @@ func (n *node) reloadOn(ctx context.Context, signals <-chan os.Signal, reload fu
 	}
 }
 
-// reload takes in a changed configuration: certificates, claims, upstreams.
+// reload takes in a changed configuration: certificates, claims, rules, upstreams.
 // Everything that can be wrong is found before the first of them changes.
 func (f *serveFlags) reload(ctx context.Context, n *node, certificate *proxy.Certificate) error {
 	cfg, err := f.load()
@@ -40,6 +40,10 @@ func (f *serveFlags) reload(ctx context.Context, n *node, certificate *proxy.Cer
 			return err
 		}
 	}
+	set, err := ruleSet(cfg)
+	if err != nil {
+		return err
+	}
 	useUpstreams, err := n.upstreams.change(ctx, cfg)
 	if err != nil {
 		return err
@@ -47,6 +51,7 @@ func (f *serveFlags) reload(ctx context.Context, n *node, certificate *proxy.Cer
 	if err := n.directory.SetClaims(ctx, claims(cfg.Policy.Claims)); err != nil {
 		return err
 	}
+	n.rules.Store(set)
 	useCertificate()
 	useUpstreams()
 	if keys := fixed(n.cfg, cfg); len(keys) > 0 {
@@ -60,7 +65,7 @@ func fixed(old, changed *config.Loaded) []string {
 	before, after := values(old), values(changed)
 	var keys []string
 	for key := range union(before, after) {
-		if before[key] != after[key] && !strings.HasPrefix(key, "policy.claims") && !strings.HasPrefix(key, "upstreams.") {
+		if before[key] != after[key] && !strings.HasPrefix(key, "policy.") && !strings.HasPrefix(key, "upstreams.") {
 			keys = append(keys, key)
 		}
 	}

@@ -60,6 +60,7 @@ func params(t *testing.T, dir string) testscript.Params {
 			"upstream-add":        cmdUpstreamAdd,
 			"upstream-remove":     cmdUpstreamRemove,
 			"upstream-fail":       cmdUpstreamFail,
+			"upstream-published":  cmdUpstreamPublished,
 			"requests":            cmdRequests,
 			"requests-reset":      cmdRequestsReset,
 			"requests-wait":       cmdRequestsWait,

@@ -33,6 +33,9 @@ func (r Refusing) Packages(context.Context, string) iter.Seq2[*formats.Package, 
 }
 
 // Ours refuses.
+func (r Refusing) Allows(string, formats.Listed) bool { return false }
+
+// Ours implements formats.Reading.
 func (r Refusing) Ours(context.Context, []string) ([]bool, error) { return nil, r.Err }
 
 // Upload refuses.

@@ -3,6 +3,7 @@ package npm
 import (
 	"bytes"
 	"errors"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -120,19 +121,15 @@ func (s *serving) serveAuditQuick() error {
 func (s *serving) serveSearch() error {
 	q := ParseSearch(s.r.URL.Query())
 	var hits []SearchEntry
-	looked := 0
-	for p, err := range s.Registry.Packages(s.r.Context(), "") {
+	for p, err := range s.hosted() {
 		if err != nil {
 			return err
-		}
-		if looked++; looked > maxListed {
-			break
 		}
 		e, err := entryOf(p)
 		if err != nil {
 			return err
 		}
-		if q.Matches(e) {
+		if q.Matches(e) && s.Registry.Allows(e.Name, formats.Listed{Version: e.Version, Published: e.Date, Hosted: true}) {
 			hits = append(hits, e)
 		}
 	}
@@ -143,6 +140,18 @@ func (s *serving) serveSearch() error {
 	from := min(q.From, len(hits))
 	hits = hits[from:min(from+q.Size, len(hits))]
 	return s.json(http.StatusOK, BuildSearch(hits, total, s.clock()))
+}
+
+// hosted yields the first maxListed packages that the caller may read.
+func (s *serving) hosted() iter.Seq2[*formats.Package, error] {
+	return func(yield func(*formats.Package, error) bool) {
+		looked := 0
+		for p, err := range s.Registry.Packages(s.r.Context(), "") {
+			if looked++; looked > maxListed || !yield(p, err) {
+				return
+			}
+		}
+	}
 }
 
 func entryOf(p *formats.Package) (SearchEntry, error) {
@@ -186,7 +195,7 @@ func (s *serving) searchUpstream(q SearchQuery) ([]SearchEntry, int) {
 	}
 	kept := found[:0]
 	for _, e := range found {
-		if !hide(e.Name) {
+		if !hide(e.Name) && s.Registry.Allows(e.Name, formats.Listed{Version: e.Version, Published: e.Date}) {
 			kept = append(kept, e)
 		}
 	}
@@ -204,7 +213,7 @@ func (s *serving) serveStarred() error {
 	b.open()
 	b.key("rows")
 	b.openArray()
-	for p, err := range s.Registry.Packages(s.r.Context(), "") {
+	for p, err := range s.hosted() {
 		if err != nil {
 			return err
 		}
@@ -265,7 +274,7 @@ func (s *serving) servePackages() error {
 	}
 	var b builder
 	b.open()
-	for p, err := range s.Registry.Packages(s.r.Context(), "") {
+	for p, err := range s.hosted() {
 		if err != nil {
 			return err
 		}

@@ -27,6 +27,12 @@ func TestListing(t *testing.T) {
 	if !got[2].Published.IsZero() {
 		t.Errorf("%+v has a time that nobody gave", got[2])
 	}
+	if f.Compare("1.0.0", "1.0.0+build") != 0 || f.Compare("1.9.0", "1.10.0") >= 0 || f.Compare("1.0.0", "1.0.0-rc.1") <= 0 || f.Compare("x", "1.0.0") >= 0 {
+		t.Error("versions are out of order")
+	}
+	if f.Newest([]string{"2.0.0-rc.1", "1.10.0", "1.9.0"}) != "1.10.0" || f.Newest(nil) != "" {
+		t.Error("a pre-release is newest, or nothing is something")
+	}
 	for range f.List("@s/n", []byte(index)) {
 		break
 	}

@@ -125,8 +125,16 @@ func (f *Format) List(pkg string, body []byte) iter.Seq[formats.Listed] {
 // Newest returns what the tag latest would name.
 func (f *Format) Newest(versions []string) string { return Latest(versions) }
 
-// Compare orders versions for rules about ranges of them.
-func (f *Format) Compare(a, b string) int { return compareVersions(a, b) }
+// Compare orders versions for rules about ranges of them. Versions that differ
+// in build metadata alone are equal, as they are to clients.
+func (f *Format) Compare(a, b string) int {
+	va, okA := parseVersion(a)
+	vb, okB := parseVersion(b)
+	if okA && okB {
+		return va.Compare(vb)
+	}
+	return compareVersions(a, b)
+}
 
 // plain returns the bytes of a document, decoded.
 func plain(c *formats.Content) ([]byte, error) {

@@ -100,6 +100,12 @@ func (b *bound) guarded(ctx context.Context, q query, l Lister, a asked, rec *do
 	return g, nil
 }
 
+// Allows implements formats.Reading.
+func (b *bound) Allows(pkg string, v formats.Listed) bool {
+	a, concerned := b.rules(pkg)
+	return !concerned || !a.Check(rules.Facts{Version: v.Version, Published: v.Published, Hosted: v.Hosted}, b.engine.now()).Refused
+}
+
 // newest returns the newest version that the rules leave of a package, "" if
 // that is not known now.
 func (e *Engine) newest(ctx context.Context, q query, a asked) string {

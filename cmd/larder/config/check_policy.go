@@ -77,18 +77,5 @@ func (k *checker) rules() {
 					cmp.Or(strings.Join(names, ", "), "none"))
 			}
 		}
-		k.inForce(key, r)
-	}
-}
-
-// inForce refuses what would silently not be held: this version holds claims,
-// origin and pins by itself, and evaluates no other rule.
-func (k *checker) inForce(key string, r Rule) {
-	switch r.Mode {
-	case "enforce":
-		k.fail(key, "rules are not enforced in this version, so larder does not start with rule %q in force: "+
-			"remove it, or set its mode to off until an upgrade", cmp.Or(r.ID, r.Kind))
-	case "warn":
-		k.warn("%s (%s): rules are not evaluated in this version, so nothing will be reported", key, r.ID)
 	}
 }
