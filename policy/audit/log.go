@@ -66,19 +66,9 @@ func NewLog(index cache.Index, chain Chain) *Log {
 // the same then: a refusal that cannot be recorded stays a refusal.
 func (l *Log) Refused(ctx context.Context, r Record) (id string, err error) {
 	r.Decision = Deny
-	if err := r.check(); err != nil {
-		return "", err
-	}
-	id, answer, err := l.tally.note(l.fill(ctx, r).bounded(maxText))
-	if answer == nil {
+	id, answer, err := l.note(ctx, r)
+	if answer == nil || r.Status == http.StatusNotFound {
 		return id, err
-	}
-	select {
-	case l.wake <- struct{}{}:
-	default: // the writer is called already
-	}
-	if r.Status == http.StatusNotFound {
-		return id, nil
 	}
 	slow := time.NewTimer(l.patience)
 	defer slow.Stop()
@@ -90,6 +80,30 @@ func (l *Log) Refused(ctx context.Context, r Record) (id string, err error) {
 	case <-slow.C:
 		return id, errSlow
 	}
+}
+
+// Warned records what a rule in the mode warn would have refused: Allow, with
+// the rule as its Reason. It never waits, because what it tells of is served.
+// Errors are those of Refused.
+func (l *Log) Warned(ctx context.Context, r Record) error {
+	r.Decision = Allow
+	_, _, err := l.note(ctx, r)
+	return err
+}
+
+// note counts r and calls the writer where it is news.
+func (l *Log) note(ctx context.Context, r Record) (id string, answer <-chan error, err error) {
+	if err := r.check(); err != nil {
+		return "", nil, err
+	}
+	id, answer, err = l.tally.note(l.fill(ctx, r).bounded(maxText))
+	if answer != nil {
+		select {
+		case l.wake <- struct{}{}:
+		default: // it is called already
+		}
+	}
+	return id, answer, err
 }
 
 // Run writes refusals until ctx ends, and then once more all that is left.

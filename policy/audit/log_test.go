@@ -111,6 +111,31 @@ func TestRefusedThatDoesNotWait(t *testing.T) {
 	wantClean(t, g.Index, 3)
 }
 
+// What only warns is served: it waits for nothing, and is told apart.
+func TestWarned(t *testing.T) {
+	g := &gate{Index: memory.NewIndex(), begun: make(chan struct{}, 99), let: make(chan error), ctx: t.Context()}
+	l := newLog(g, Chain{})
+	stop := run(t, l, func(error) {})
+	for range 3 {
+		must(t, l.Warned(With(t.Context(), alice()), refusal("a")))
+	}
+	<-g.begun
+	close(g.let)
+	_, err := l.Refused(With(t.Context(), alice()), refusal("a"))
+	must(t, err)
+	stop()
+	by := map[Decision]int{}
+	for _, r := range records(t, g.Index) {
+		by[r.Decision] += max(1, r.Count)
+	}
+	if by[Allow] != 3 || by[Deny] != 1 {
+		t.Errorf("recorded %v", by)
+	}
+	if err := l.Warned(t.Context(), Record{}); err == nil {
+		t.Error("a record without an action was taken")
+	}
+}
+
 func TestRepeatsAreCounted(t *testing.T) {
 	index, c := memory.NewIndex(), newClock()
 	l := startLog(t, index, Chain{Clock: c.Now})
@@ -229,6 +254,7 @@ func TestLikeness(t *testing.T) {
 		"request and client":   {base, func(r *Record) { r.RequestID, r.UserAgent, r.Reason.Sentence = "x", "y", "z" }, true},
 		"package":              {base, func(r *Record) { r.Resource.Package = "b" }, false},
 		"rule":                 {base, func(r *Record) { r.Reason.RuleID = "b" }, false},
+		"decision":             {base, func(r *Record) { r.Decision = Allow }, false},
 		"action":               {base, func(r *Record) { r.Action = "publish" }, false},
 		"token":                {base, func(r *Record) { r.Actor.TokenID = "2" }, false},
 		"address":              {base, func(r *Record) { r.IP = netip.MustParseAddr("192.0.2.2") }, false},

@@ -13,7 +13,7 @@ type Decision string
 
 // The decisions.
 const (
-	Allow Decision = "allow" // a change that was made
+	Allow Decision = "allow" // a change that was made, or what a rule would refuse that only warns
 	Deny  Decision = "deny"  // a refusal
 )
 

@@ -36,6 +36,7 @@ type caller struct {
 // likeness is what refusals of one group have in common.
 type likeness struct {
 	caller   caller
+	decision Decision
 	action   string
 	status   int
 	reason   Reason
@@ -47,8 +48,8 @@ type likeness struct {
 // asked for makes no difference either.
 func likenessOf(r *Record) likeness {
 	l := likeness{
-		caller: caller{r.Actor.ID, r.Actor.TokenID, r.Actor.Kind, policy.Network(r.IP)},
-		action: r.Action, status: r.Status, reason: r.Reason, resource: r.Resource,
+		caller:   caller{r.Actor.ID, r.Actor.TokenID, r.Actor.Kind, policy.Network(r.IP)},
+		decision: r.Decision, action: r.Action, status: r.Status, reason: r.Reason, resource: r.Resource,
 	}
 	l.reason.Sentence = ""
 	if r.Status == http.StatusUnauthorized || r.Status == http.StatusTooManyRequests {
@@ -112,11 +113,11 @@ func (t *tally) group(r *Record) *group {
 	if g := t.find(own, len(t.groups) < named && t.callers[own.caller] < maxPerCaller, r, itself); g != nil {
 		return g
 	}
-	rest := likeness{caller: own.caller, action: more}
+	rest := likeness{caller: own.caller, decision: r.Decision, action: more}
 	if g := t.find(rest, len(t.groups) < counted, r, ofCaller); g != nil {
 		return g
 	}
-	return t.find(likeness{action: more}, true, r, ofCrowd)
+	return t.find(likeness{decision: r.Decision, action: more}, true, r, ofCrowd)
 }
 
 // find returns the group, a new one if there is room, or else nil.
@@ -149,7 +150,7 @@ func itself(r *Record) Record { return *r }
 // ofCaller stands for what was too much of one caller.
 func ofCaller(r *Record) Record {
 	return Record{
-		Time: r.Time, Node: r.Node, Actor: r.Actor, IP: r.IP, Action: more, Decision: Deny,
+		Time: r.Time, Node: r.Node, Actor: r.Actor, IP: r.IP, Action: more, Decision: r.Decision,
 		Reason: Reason{Limit: "records", Sentence: "this caller was refused too many different things in a minute: they were counted together"},
 	}
 }
@@ -157,7 +158,7 @@ func ofCaller(r *Record) Record {
 // ofCrowd stands for what was too much of many.
 func ofCrowd(r *Record) Record {
 	return Record{
-		Time: r.Time, Node: r.Node, Actor: Actor{Kind: Unknown}, Action: more, Decision: Deny,
+		Time: r.Time, Node: r.Node, Actor: Actor{Kind: Unknown}, Action: more, Decision: r.Decision,
 		Reason: Reason{Limit: "records", Sentence: "too many callers were refused in a minute: they were counted together"},
 	}
 }
