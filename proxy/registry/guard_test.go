@@ -263,6 +263,47 @@ func TestDenyByDigest(t *testing.T) {
 	}
 }
 
+// Why says of every rule what it finds, and asks nobody.
+func TestExplain(t *testing.T) {
+	g := newGuards(t)
+	g.serve("p", "1.0.0@2026-01-01 2.0.0@2026-02-27")
+	g.rules(nil, cooldown(), rules.Rule{ID: "bad", Kind: rules.Deny, Match: []string{"pkg:npm/q@2.0.0"}})
+	ctx := context.Background()
+	e, err := g.reg.Explain(ctx, "p", "2.0.0")
+	if err != nil || e.Held || e.Refused || len(g.far.Log()) != 0 {
+		t.Errorf("before anything is held: %+v, %v, asked %v", e, err, g.far.Log())
+	}
+	if err := g.fetch("p", "1.0.0"); err != nil {
+		t.Fatal(err)
+	}
+	g.far.Forget()
+	e, err = g.reg.Explain(ctx, "p", "2.0.0")
+	if err != nil || !e.Held || !e.Refused || e.Newest != "1.0.0" || !strings.Contains(e.Reason, "p 2.0.0 is 60 h old") || len(g.far.Log()) != 0 {
+		t.Errorf("%+v, %v", e, err)
+	}
+	verdicts := map[string]rules.Verdict{}
+	for _, f := range e.Findings {
+		verdicts[f.Rule] = f.Verdict
+	}
+	if verdicts["cool"] != rules.Refuse || verdicts["bad"] != rules.Unconcerned || len(verdicts) != 5 {
+		t.Errorf("%v", verdicts)
+	}
+	g.stored(g.file("p", "1.0.0"))
+	if e, err = g.reg.Explain(ctx, "p", "1.0.0"); err != nil || e.Refused || e.Findings[len(e.Findings)-1].Verdict != rules.Pass {
+		t.Errorf("%+v, %v: want the pin to hold", e, err)
+	}
+	if err := publish(g.as("alice", ""), "mine", "1.0.0", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if e, err = g.reg.Explain(ctx, "mine", "1.0.0"); err != nil || !e.Held || e.Refused {
+		t.Errorf("%+v, %v", e, err)
+	}
+	g.set.Store(nil)
+	if e, err = g.reg.Explain(ctx, "p", "2.0.0"); err != nil || e.Refused || e.Findings != nil {
+		t.Errorf("without rules: %+v, %v", e, err)
+	}
+}
+
 // Rules about names and versions hold for what is published here, those about
 // age do not.
 func TestRulesOverHosted(t *testing.T) {
