@@ -28,7 +28,9 @@ func (n *node) handlers(reload func(context.Context) error) (map[string]http.Han
 	}
 	for _, m := range n.mounts {
 		entry := n.cfg.Registries[m.Name()]
-		opt.Registries = append(opt.Registries, admin.Registry{Mount: m, Hosted: entry.Hosted, Upstreams: entry.Upstreams})
+		opt.Registries = append(opt.Registries, admin.Registry{
+			Mount: m, Hosted: entry.Hosted, Upstreams: entry.Upstreams, Explain: m.Explain,
+		})
 	}
 	return admin.New(opt)
 }

@@ -16,10 +16,10 @@ func whyCommand() *cobra.Command {
 	var registry string
 	cmd := &cobra.Command{
 		Use: "why PURL", Short: "Say where a package comes from, and whether you may have it",
-		Long: `Say where a package comes from (hosted, claimed or upstream), whose it is, and
-whether the token in use may read and publish it. It tells no more than the
-token in use may know.`,
-		Example: "  larder why pkg:npm/@acme/widget", Args: cobra.ExactArgs(1), ValidArgsFunction: s.completePackages,
+		Long: `Say where a package comes from (hosted, claimed or upstream), whose it is,
+whether the token in use may read and publish it, and what each rule says of a
+version. It tells no more than the token in use may know.`,
+		Example: "  larder why pkg:npm/@acme/widget\n  larder why pkg:npm/left-pad@1.3.0", Args: cobra.ExactArgs(1), ValidArgsFunction: s.completePackages,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			which, err := purlOf(args[0])
 			if err != nil {
@@ -54,6 +54,12 @@ func explanationTable(w io.Writer, e admin.Explanation) {
 		if line[1] != "" {
 			row(w, line[0]+":", line[1])
 		}
+	}
+	if e.Version != nil {
+		row(w, "version:", verdictText(*e.Version))
+	}
+	for _, f := range e.Rules {
+		row(w, "rule "+f.Rule+":", string(f.Verdict)+", "+f.Reason)
 	}
 }
 

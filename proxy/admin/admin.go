@@ -12,6 +12,7 @@ import (
 	"larder/policy/directory"
 	"larder/policy/token"
 	"larder/proxy"
+	"larder/proxy/registry"
 )
 
 // Owners is what the API needs to know and change of users and organizations.
@@ -84,6 +85,8 @@ type Registry struct {
 	Mount     proxy.Mount
 	Hosted    bool
 	Upstreams []string // ids
+	// Explain asks the rules about a package; nil where there are none.
+	Explain func(ctx context.Context, pkg, version string) (*registry.Explanation, error)
 }
 
 // Upstream is how an upstream does. URL holds no credential.

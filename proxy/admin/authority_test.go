@@ -57,6 +57,7 @@ func authorities() []authority {
 		{"DELETE", "/api/v1/package?purl=pkg:npm/pN", "", admins},
 		{"POST", "/api/v1/package/restore?purl=pkg:npm/qN", "", admins},
 		{"GET", "/api/v1/explain?purl=pkg:npm/pN", "", everybody},
+		{"GET", "/api/v1/policy/explain?purl=pkg:npm/pN", "", everybody},
 		{"GET", "/api/v1/upstreams", "", server},
 		{"POST", "/api/v1/gc", "", server},
 		{"POST", "/api/v1/verify", "", server},

@@ -1,10 +1,13 @@
 package admin
 
 import (
+	"context"
 	"errors"
 
 	"larder/formats"
 	"larder/policy"
+	"larder/policy/purl"
+	"larder/policy/rules"
 )
 
 // Explanation says what larder does with a name for one caller, and why.
@@ -21,6 +24,11 @@ type Explanation struct {
 	Upstreams  []string          `json:"upstreams,omitempty"` // asked in this order
 	Read       Verdict           `json:"read"`
 	Publish    Verdict           `json:"publish"`
+	// Version says whether the rules let it be used, Rules what each of them
+	// says. Both are left out for who may not read the name.
+	Version *Verdict        `json:"version,omitempty"`
+	Newest  string          `json:"newest_allowed,omitempty"`
+	Rules   []rules.Finding `json:"rules,omitempty"`
 }
 
 // Verdict is one answer of policy.
@@ -59,6 +67,9 @@ func (c *call) explain() (any, error) {
 		if out.Source == "upstream" {
 			out.Upstreams = reg.Upstreams
 		}
+		if err := out.ask(ctx, reg, which); err != nil {
+			return nil, hide(err)
+		}
 	}
 	req.Action = policy.Publish
 	out.Publish, err = c.mayPublish(reg, req)
@@ -67,6 +78,25 @@ func (c *call) explain() (any, error) {
 		out.Publish.Reason = "unless an upstream has the name: then it takes a claim"
 	}
 	return out, err
+}
+
+// ask adds what the rules say.
+func (e *Explanation) ask(ctx context.Context, reg Registry, which purl.Purl) error {
+	if reg.Explain == nil {
+		return nil
+	}
+	found, err := reg.Explain(ctx, which.Name, which.Version)
+	if err != nil {
+		return err
+	}
+	e.Rules, e.Newest = found.Findings, found.Newest
+	switch {
+	case found.Refused:
+		e.Version = &Verdict{Reason: found.Reason}
+	case which.Version != "" && found.Held:
+		e.Version = &Verdict{Allowed: true}
+	}
+	return nil
 }
 
 // named finds a registry by name, or the first one of a format.

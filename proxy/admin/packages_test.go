@@ -15,7 +15,9 @@ import (
 	"larder/formats"
 	"larder/formats/formattest"
 	"larder/policy"
+	"larder/policy/rules"
 	"larder/proxy"
+	"larder/proxy/registry"
 )
 
 func TestPackages(t *testing.T) {
@@ -277,6 +279,38 @@ func TestExplain(t *testing.T) {
 	}
 	w.want(400, "GET", "/api/v1/explain?purl=pkg:npm/x&registry=other", w.admin, "")
 	w.want(400, "GET", "/api/v1/explain", w.admin, "")
+}
+
+// The rules are told to those who may read the name, and to nobody else.
+func TestExplainTellsRules(t *testing.T) {
+	w := newWorld(t)
+	w.want(201, "POST", "/api/v1/users", w.admin, `{"name":"acme","org":true}`)
+	opt := w.options(&shelf{}, NewMetrics("x"))
+	opt.Registries[0].Explain = func(_ context.Context, pkg, version string) (*registry.Explanation, error) {
+		e := &registry.Explanation{Newest: "1.3.0", Held: version != "", Findings: []rules.Finding{{Rule: "cool", Verdict: rules.Refuse, Reason: pkg + " is young"}}}
+		if version == "1.4.0" {
+			e.Refused, e.Reason = true, pkg+" is young. Newest allowed: 1.3.0"
+		}
+		return e, nil
+	}
+	handlers, err := New(opt)
+	w.must(err)
+	ask := func(purl string) (e Explanation) {
+		rec := httptest.NewRecorder()
+		handlers["api"].ServeHTTP(rec, httptest.NewRequest("GET", "/api/v1/policy/explain?purl="+purl, nil))
+		w.must(json.Unmarshal(rec.Body.Bytes(), &e))
+		return e
+	}
+	e := ask("pkg:npm/left@1.4.0")
+	if e.Version == nil || e.Version.Allowed || e.Version.Reason != "left is young. Newest allowed: 1.3.0" || e.Newest != "1.3.0" || len(e.Rules) != 1 {
+		t.Errorf("%+v", e)
+	}
+	if e = ask("pkg:npm/left@1.3.0"); e.Version == nil || !e.Version.Allowed {
+		t.Errorf("%+v", e)
+	}
+	if e = ask("pkg:npm/left"); e.Version != nil || len(e.Rules) != 1 {
+		t.Errorf("%+v", e)
+	}
 }
 
 func TestExplainOfAMirror(t *testing.T) {

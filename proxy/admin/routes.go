@@ -53,6 +53,7 @@ func apiRoutes() []route {
 		{"DELETE", "/api/v1/package", policy.Delete, (*call).deletePackage},
 		{"POST", "/api/v1/package/restore", policy.Restore, (*call).restorePackage},
 		{"GET", "/api/v1/explain", policy.Read, (*call).explain},
+		{"GET", "/api/v1/policy/explain", policy.Read, (*call).explain}, // the name that other registries give it
 
 		{"GET", "/api/v1/upstreams", policy.Administer, (*call).listUpstreams},
 		{"POST", "/api/v1/gc", policy.Administer, (*call).collect},
