@@ -43,7 +43,7 @@ func TestLegacyLogin(t *testing.T) {
 		return fmt.Sprintf(`{"_id":"org.couchdb.user:%s","name":%[1]q,"password":%q,"email":"x@mail.example","type":"user","roles":[],"date":"2026-01-01T00:00:00.000Z"}`, user, password)
 	}
 	const path = "/-/user/org.couchdb.user:bob"
-	got := w.want(201, "PUT", path, "", login("bob", w.tokens["bob"]))
+	got := w.want(201, "PUT "+path, "", login("bob", w.tokens["bob"]))
 	secret, _ := at(w.object(got), "token").(string)
 	if got.Header.Get("Cache-Control") != "no-store" || secret == w.tokens["bob"] || at(w.object(got), "ok") == nil {
 		t.Errorf("%v %s", got.Header, got.text())
@@ -77,7 +77,7 @@ func TestLoginIsSlowedDown(t *testing.T) {
 			if got.Header.Get("Retry-After") == "" {
 				t.Errorf("%v", got.Header)
 			}
-			w.want(201, "PUT", "/-/user/org.couchdb.user:bob", "", fmt.Sprintf(`{"name":"bob","password":%q}`, w.tokens["bob"]))
+			w.want(201, "PUT /-/user/org.couchdb.user:bob", "", fmt.Sprintf(`{"name":"bob","password":%q}`, w.tokens["bob"]))
 			return
 		}
 	}
@@ -88,7 +88,7 @@ func TestLoginIsSlowedDown(t *testing.T) {
 func TestWebLogin(t *testing.T) {
 	w := newWorld(t)
 	begin := func(body string) (code, poll string) {
-		got := w.object(w.want(200, "POST", "/-/v1/login", "", body))
+		got := w.object(w.want(200, "POST /-/v1/login", "", body))
 		login, _ := at(got, "loginUrl").(string)
 		done, _ := at(got, "doneUrl").(string)
 		code, ok1 := strings.CutPrefix(login, "http://example.com/ui/login/")
@@ -102,7 +102,7 @@ func TestWebLogin(t *testing.T) {
 	waiting := call{name: "waits", method: "GET", path: poll, status: 202, has: []string{"Retry-After: 1", "Cache-Control: no-store"}}
 	w.run([]call{waiting, waiting})
 	w.must(w.people.Pairing().Confirm(t.Context(), code, w.subject("bob")))
-	got := w.want(200, "GET", poll, "", "")
+	got := w.want(200, "GET "+poll, "", "")
 	secret, _ := at(w.object(got), "token").(string)
 	w.run([]call{
 		{name: "signed in", method: "GET", path: "/-/whoami", who: secret, status: 200, has: []string{`"bob"`}},
@@ -111,18 +111,18 @@ func TestWebLogin(t *testing.T) {
 	})
 	_, poll = begin(`{"create":true}`)
 	w.clock.advance(5 * time.Minute)
-	w.want(404, "GET", poll, "", "")
-	w.want(200, "POST", "/-/v1/login", "ldrp_gone", "{}")
+	w.want(404, "GET "+poll, "", "")
+	w.want(200, "POST /-/v1/login", "ldrp_gone", "{}")
 }
 
 // TestTokenCalls: section 5.4.
 func TestTokenCalls(t *testing.T) {
 	w := newWorld(t)
 	const path = "/-/npm/v1/tokens"
-	made := w.object(w.want(200, "POST", path, "wim", `{"name":"ci","password":"x","expires":7,"cidr_whitelist":["192.0.2.0/24"],"packages_and_scopes_permission":"read-write","scopes":["@acme"]}`))
+	made := w.object(w.want(200, "POST "+path, "wim", `{"name":"ci","password":"x","expires":7,"cidr_whitelist":["192.0.2.0/24"],"packages_and_scopes_permission":"read-write","scopes":["@acme"]}`))
 	secret, _ := at(made, "token").(string)
 	key, _ := at(made, "key").(string)
-	readonly, _ := at(w.object(w.want(200, "POST", path, "wim", `{"password":"x","readonly":true,"cidr_whitelist":[]}`)), "token").(string)
+	readonly, _ := at(w.object(w.want(200, "POST "+path, "wim", `{"password":"x","readonly":true,"cidr_whitelist":[]}`)), "token").(string)
 	w.run([]call{
 		{name: "works", method: "GET", path: "/-/whoami", who: secret, status: 200, has: []string{`"wim"`}},
 		{name: "publishes", method: "PUT", path: "/@acme%2fwidget", who: secret, body: body(t, "@acme/widget", "1.0.0"), status: 201},
@@ -144,9 +144,9 @@ func TestTokenCalls(t *testing.T) {
 		{name: "revoked", method: "GET", path: "/-/whoami", who: secret, status: 401},
 		{name: "revoke again", method: "DELETE", path: path + "/token/" + key, who: "wim", status: 404},
 	})
-	expiring, _ := at(w.object(w.want(200, "POST", path, "wim", `{"name":"x","expires":1}`)), "token").(string)
+	expiring, _ := at(w.object(w.want(200, "POST "+path, "wim", `{"name":"x","expires":1}`)), "token").(string)
 	w.clock.advance(25 * time.Hour)
-	got := w.want(401, "GET", "/-/whoami", expiring, "")
+	got := w.want(401, "GET /-/whoami", expiring, "")
 	if !strings.Contains(got.text(), "expired on 2026-03-02") {
 		t.Error(got.text())
 	}

@@ -14,7 +14,7 @@ import (
 func TestDeprecate(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("left", "1.0.0")
-	w.want(200, "GET", "/left", "", "")
+	w.want(200, "GET /left", "", "")
 	w.publish("olga", "@open/part", "1.0.0")
 	w.publish("olga", "@open/part", "1.1.0")
 	doc := func(versions string) string {
@@ -115,7 +115,7 @@ func TestOwners(t *testing.T) {
 		{name: "collaborators are hidden", method: "GET", path: "/-/package/@acme%2fwidget/collaborators", who: "bob", status: 404},
 	})
 	twice := set(`[{"name":"bob"},{"name":"bob"}]`)
-	w.want(201, "PUT", path(), "olga", twice, cmd...)
+	w.want(201, "PUT "+path(), "olga", twice, cmd...)
 	w.run([]call{{name: "one entry each", method: "GET", path: "/-/package/@acme%2fwidget/collaborators", who: "wim", status: 200, has: []string{`{"bob":"write"}`}}})
 }
 
@@ -157,15 +157,15 @@ func TestUnpublishVersion(t *testing.T) {
 		{name: "never again", method: "PUT", path: "/@open%2fpart", who: "olga", body: body(t, "@open/part", "1.2.0"), status: 409, has: []string{"was unpublished and cannot be published again"}},
 		{name: "a tarball alone, old revision", method: "DELETE", path: file("@open/part", "1.3.0") + "/-rev/1-x", who: "olga", header: cmd, status: 409},
 	})
-	w.want(200, "DELETE", del("1.3.0"), "olga", "", cmd...)
+	w.want(200, "DELETE "+del("1.3.0"), "olga", "", cmd...)
 	w.run([]call{
 		{name: "its tag goes with it", method: "GET", path: "/-/package/@open%2fpart/dist-tags", status: 200, has: []string{`{"latest":"1.1.0","stable":"1.0.0"}`}},
 		{name: "latest is proposed wrongly", method: "PUT", path: put(), who: "olga", header: cmd, body: remaining("@open/part", `{"latest":"9.9.9"}`, "1.0.0", "1.1.0", "2.0.0-rc.1"), status: 201},
 		{name: "so it stays where it resolves", method: "GET", path: "/-/package/@open%2fpart/dist-tags", status: 200, has: []string{`"latest":"1.1.0"`}},
 	})
-	w.want(201, "PUT", put(), "olga", remaining("@open/part", `{"latest":"9.9.9"}`, "1.0.0", "2.0.0-rc.1"), cmd...)
+	w.want(201, "PUT "+put(), "olga", remaining("@open/part", `{"latest":"9.9.9"}`, "1.0.0", "2.0.0-rc.1"), cmd...)
 	w.run([]call{{name: "else the highest stable", method: "GET", path: "/-/package/@open%2fpart/dist-tags", status: 200, has: []string{`"latest":"1.0.0"`}}})
-	w.want(201, "PUT", put(), "olga", remaining("@open/part", `{}`, "2.0.0-rc.1"), cmd...)
+	w.want(201, "PUT "+put(), "olga", remaining("@open/part", `{}`, "2.0.0-rc.1"), cmd...)
 	w.run([]call{{name: "else the highest", method: "GET", path: "/-/package/@open%2fpart/dist-tags", status: 200, has: []string{`{"latest":"2.0.0-rc.1"}`}}})
 }
 
@@ -173,7 +173,7 @@ func TestUnpublishVersion(t *testing.T) {
 func TestUnpublishPackage(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("left", "1.0.0")
-	w.want(200, "GET", "/left", "", "")
+	w.want(200, "GET /left", "", "")
 	w.publish("admin", "good", "1.0.0")
 	w.publish("admin", "good", "1.1.0")
 	first := "/good/-rev/" + w.rev("good", "admin")
@@ -212,10 +212,10 @@ func TestUnpublishPackage(t *testing.T) {
 		{name: "is back", method: "GET", path: "/good", status: 200, has: []string{`"latest":"1.2.0"`}, lacks: []string{"1.0.0", "9.0.0"}},
 	})
 	// Version by version comes to the same.
-	w.want(201, "PUT", "/good/-rev/"+w.rev("good", "admin"), "admin", remaining("good", "{}"))
+	w.want(201, "PUT /good/-rev/"+w.rev("good", "admin"), "admin", remaining("good", "{}"))
 	w.run(gone)
-	w.want(201, "PUT", "/good", "admin", body(t, "good", "1.3.0"))
-	w.want(200, "DELETE", file("good", "1.3.0")+"/-rev/"+w.rev("good", "admin"), "admin", "")
+	w.want(201, "PUT /good", "admin", body(t, "good", "1.3.0"))
+	w.want(200, "DELETE "+file("good", "1.3.0")+"/-rev/"+w.rev("good", "admin"), "admin", "")
 	w.run(gone)
 	w.silent("/good")
 }
@@ -225,7 +225,7 @@ func TestDistTags(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("left", "1.0.0")
 	w.upstream("right", "1.0.0")
-	w.want(200, "GET", "/left", "", "")
+	w.want(200, "GET /left", "", "")
 	w.publish("olga", "@open/part", "1.0.0", tagged("beta"))
 	w.publish("olga", "@open/part", "1.1.0")
 	const tags = "/-/package/@open%2fpart/dist-tags"
@@ -262,8 +262,8 @@ func TestDistTags(t *testing.T) {
 		{name: "set on one nobody asked for yet", method: "PUT", path: "/-/package/right/dist-tags/next", who: "admin", body: `"1.0.0"`, status: 403},
 		{name: "set on none", method: "PUT", path: "/-/package/none/dist-tags/next", who: "admin", body: `"1.0.0"`, status: 404},
 	})
-	first := w.want(200, "GET", tags, "", "")
-	w.want(304, "GET", tags, "", "", "If-None-Match: "+first.Header.Get("ETag"))
+	first := w.want(200, "GET "+tags, "", "")
+	w.want(304, "GET "+tags, "", "", "If-None-Match: "+first.Header.Get("ETag"))
 	w.silent("open")
 }
 
@@ -321,7 +321,7 @@ func TestAccessAtPublish(t *testing.T) {
 		{name: "no word, no change", method: "PUT", path: "/@acme%2fwidget", who: "wim", body: body(t, "@acme/widget", "1.2.0"), status: 201},
 		{name: "the same word, no change", method: "PUT", path: "/@acme%2fwidget", who: "wim", body: body(t, "@acme/widget", "1.3.0", top("access", "public")), status: 201},
 	})
-	if !strings.Contains(w.want(200, "GET", "/@acme%2fwidget", "", "").text(), "1.3.0") {
+	if !strings.Contains(w.want(200, "GET /@acme%2fwidget", "", "").text(), "1.3.0") {
 		t.Error("1.3.0 is not there")
 	}
 }

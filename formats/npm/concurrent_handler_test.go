@@ -102,7 +102,7 @@ func TestLatest(t *testing.T) {
 		t.Errorf("latest is %v, want the highest of three that overlap", latest())
 	}
 	slow = w.held("good", "4.5.0")
-	w.want(201, "PUT", "/-/package/good/dist-tags/latest", "admin", `"2.0.0"`)
+	w.want(201, "PUT /-/package/good/dist-tags/latest", "admin", `"2.0.0"`)
 	slow()
 	if latest() != "4.5.0" {
 		t.Errorf("latest is %v: the publish came last", latest())
@@ -115,7 +115,7 @@ func TestLatest(t *testing.T) {
 	}
 	// npm has looked at the document before, so that what came in between counts.
 	w.publish("admin", "good", "6.0.0")
-	w.want(201, "PUT", "/good", "admin", body(t, "good", "5.9.0"), "npm-command: publish")
+	w.want(201, "PUT /good", "admin", body(t, "good", "5.9.0"), "npm-command: publish")
 	if latest() != "6.0.0" {
 		t.Errorf("latest is %v, want 6.0.0", latest())
 	}
@@ -220,7 +220,7 @@ func (w *world) consistent(name string) {
 		w.t.Error("no latest")
 	}
 	for v, m := range versions {
-		got := w.want(200, "GET", file(name, v), "admin", "")
+		got := w.want(200, "GET "+file(name, v), "admin", "")
 		if npmtest.Integrity(got.raw) != at(m, "dist", "integrity") || at(doc, "time", v) == nil {
 			w.t.Errorf("%s: other bytes than the document says, or no time", v)
 		}
@@ -251,8 +251,8 @@ func TestInterruptedPublish(t *testing.T) {
 			if n := w.blobs(); n != 0 {
 				t.Errorf("%d blobs are left", n)
 			}
-			w.want(404, "GET", "/good", "admin", "")
-			w.want(201, "PUT", "/good", "admin", sent)
+			w.want(404, "GET /good", "admin", "")
+			w.want(201, "PUT /good", "admin", sent)
 			w.consistent("good")
 		})
 	}
@@ -283,7 +283,7 @@ func TestFullStore(t *testing.T) {
 	big := body(t, "good", "1.0.1", carrying(packed(t,
 		entry{name: "package/package.json", text: `{"name":"good","version":"1.0.1"}`}, entry{name: "package/x", text: noise(200_000)})))
 	for range 3 {
-		got := w.want(507, "PUT", "/good", "admin", big)
+		got := w.want(507, "PUT /good", "admin", big)
 		if at(w.object(got), "error") == nil || got.Header.Get("Retry-After") == "" {
 			t.Errorf("%v %s", got.Header, got.text())
 		}
@@ -303,13 +303,13 @@ func TestRowsHaveAnEnd(t *testing.T) {
 	}
 	raw, err := json.Marshal(tags)
 	w.must(err)
-	w.want(413, "PUT", "/-/package/good/dist-tags", "admin", string(raw))
+	w.want(413, "PUT /-/package/good/dist-tags", "admin", string(raw))
 	owners := strings.Repeat(`{"name":"x"},`, 10)
 	for i := range 3000 {
 		owners += fmt.Sprintf(`{"name":"owner-%d","email":"o@mail.example"},`, i)
 	}
-	w.want(413, "PUT", "/good/-rev/"+w.rev("good", "admin"), "admin", `{"_id":"good","maintainers":[`+strings.TrimSuffix(owners, ",")+`]}`)
-	w.want(413, "PUT", "/good", "admin", body(t, "good", "1.0.1", manifest("x", strings.Repeat("y", 5<<20))))
+	w.want(413, "PUT /good/-rev/"+w.rev("good", "admin"), "admin", `{"_id":"good","maintainers":[`+strings.TrimSuffix(owners, ",")+`]}`)
+	w.want(413, "PUT /good", "admin", body(t, "good", "1.0.1", manifest("x", strings.Repeat("y", 5<<20))))
 	w.consistent("good")
 	w.clock.advance(time.Second)
 	w.publish("admin", "good", "1.0.1")

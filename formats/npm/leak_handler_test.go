@@ -79,8 +79,8 @@ func TestHiddenIsMissing(t *testing.T) {
 	w.publish("admin", "plain-aaa", "1.0.0", top("access", "restricted"))
 	w.publish("admin", "@loose/aaa", "1.0.0", top("access", "restricted"))
 	w.publish("wim", "@acme/ddd", "1.0.0")
-	w.want(200, "DELETE", "/@acme%2fddd/-rev/"+w.rev("@acme/ddd", "olga"), "olga", "")
-	w.want(200, "PUT", "/@acme%2faaa", "wim", `{"_id":"@acme/aaa","users":{"wim":true}}`, "npm-command: star")
+	w.want(200, "DELETE /@acme%2fddd/-rev/"+w.rev("@acme/ddd", "olga"), "olga", "")
+	w.want(200, "PUT /@acme%2faaa", "wim", `{"_id":"@acme/aaa","users":{"wim":true}}`, "npm-command: star")
 	claimed := [][2]string{{"@acme/aaa", "@acme/bbb"}, {"acme-aaa", "acme-bbb"}, {"@acme/ddd", "@acme/bbb"}}
 	loose := [][2]string{{"@open/aaa", "@open/bbb"}, {"plain-aaa", "plain-bbb"}, {"@loose/aaa", "@loose/bbb"}}
 	for _, who := range []string{"", "bob", "ldrp_wrong", w.token("wim", policy.AdminOrg), w.token("bob", policy.AllScopes()[:4]...)} {
@@ -115,7 +115,7 @@ func TestOursIsNeverTold(t *testing.T) {
 	w.publish("admin", "lonely", "1.0.0", top("access", "restricted"))
 	w.publish("admin", "common", "1.0.0")
 	w.publish("admin", "buried", "1.0.0")
-	w.want(200, "DELETE", "/buried/-rev/"+w.rev("buried", "admin"), "admin", "")
+	w.want(200, "DELETE /buried/-rev/"+w.rev("buried", "admin"), "admin", "")
 	w.far.Forget()
 	for _, name := range []string{"@acme/hosted", "@acme/claimed", "acme-claimed", "@open/claimed", "@olga/claimed", "lonely", "common", "buried"} {
 		w.upstream(name, "99.0.0")

@@ -177,7 +177,7 @@ func TestPublishDoesNotGrow(t *testing.T) {
 	var early, late int64
 	for i := range n {
 		sent := body(t, "many", fmt.Sprintf("1.0.%d", i))
-		used := allocated(func() { w.want(201, "PUT", "/many", "admin", sent) })
+		used := allocated(func() { w.want(201, "PUT /many", "admin", sent) })
 		switch {
 		case i >= 10 && i < 30:
 			early += used

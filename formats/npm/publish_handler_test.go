@@ -123,9 +123,9 @@ func TestBadInput(t *testing.T) {
 	if n := w.blobs(); n != 0 {
 		t.Errorf("%d blobs are left of what was refused", n)
 	}
-	w.want(404, "GET", "/good", "admin", "")
-	w.want(404, "GET", file("good", "1.0.0"), "admin", "")
-	w.want(201, "PUT", "/good", "admin", good)
+	w.want(404, "GET /good", "admin", "")
+	w.want(404, "GET "+file("good", "1.0.0"), "admin", "")
+	w.want(201, "PUT /good", "admin", good)
 }
 
 func badDocuments(good string) []refused {
@@ -258,7 +258,7 @@ func TestLimits(t *testing.T) {
 	}
 	// A whole document that inflates without end.
 	bomb := squeezed(t, []byte(`{"name":"big","x":"`+strings.Repeat("a", 8<<20)+`"}`))
-	w.want(413, "PUT", "/big", "admin", string(bomb), "Content-Encoding: gzip")
+	w.want(413, "PUT /big", "admin", string(bomb), "Content-Encoding: gzip")
 	long := strings.Repeat("é", 40<<10)
 	w.publish("admin", "big", "1.0.0", top("readme", long))
 	if got, _ := at(w.document("big", ""), "readme").(string); len(got) > 64<<10 || len(got) < 60<<10 || !strings.HasPrefix(long, got) {
@@ -299,7 +299,7 @@ var errEnd = fmt.Errorf("the end")
 func TestEncodings(t *testing.T) {
 	w := newWorld(t)
 	good := squeezed(t, []byte(body(t, "good", "1.0.0")))
-	w.want(415, "PUT", "/good", "admin", string(good), "Content-Encoding: br")
+	w.want(415, "PUT /good", "admin", string(good), "Content-Encoding: br")
 	for name, raw := range map[string][]byte{
 		"no gzip": []byte("hello"), "cut": good[:len(good)/2], "no tail": good[:len(good)-4],
 		"wrong checksum": append(bytes.Clone(good[:len(good)-8]), "12345678"...),
@@ -309,10 +309,10 @@ func TestEncodings(t *testing.T) {
 			t.Errorf("%s: %d %s", name, got.StatusCode, got.text())
 		}
 	}
-	w.want(201, "PUT", "/good", "admin", string(good), "Content-Encoding: gzip")
-	w.want(201, "PUT", "/-/package/good/dist-tags/beta", "admin", string(squeezed(t, []byte(`"1.0.0"`))), "Content-Encoding: gzip")
-	w.want(400, "PUT", "/-/package/good/dist-tags/beta", "admin", "hello", "Content-Encoding: gzip")
-	w.want(413, "PUT", "/-/package/good/dist-tags/beta", "admin", string(squeezed(t, bytes.Repeat([]byte(" "), 8<<20))), "Content-Encoding: gzip")
+	w.want(201, "PUT /good", "admin", string(good), "Content-Encoding: gzip")
+	w.want(201, "PUT /-/package/good/dist-tags/beta", "admin", string(squeezed(t, []byte(`"1.0.0"`))), "Content-Encoding: gzip")
+	w.want(400, "PUT /-/package/good/dist-tags/beta", "admin", "hello", "Content-Encoding: gzip")
+	w.want(413, "PUT /-/package/good/dist-tags/beta", "admin", string(squeezed(t, bytes.Repeat([]byte(" "), 8<<20))), "Content-Encoding: gzip")
 }
 
 func damaged(b []byte) []byte {
@@ -325,7 +325,7 @@ func damaged(b []byte) []byte {
 func TestPublishAnswers(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("left", "1.0.0")
-	got := w.want(201, "PUT", "/good", "admin", body(t, "good", "1.0.0"))
+	got := w.want(201, "PUT /good", "admin", body(t, "good", "1.0.0"))
 	if got.text() != `{"ok":"created new package","success":true}` || got.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%s", got.text())
 	}
@@ -343,7 +343,7 @@ func TestPublishAnswers(t *testing.T) {
 	// Every client's own way of writing the document.
 	w.publish("admin", "plain", "1.0.0", manifest("_resolved", "/home/me/x.tgz", "_from", "file:x", "_integrity", "sha512-x", "readme", "# hello",
 		"gypfile", true, "scripts", map[string]any{"postinstall": "node x"}), attachment("content_type", "x"))
-	text := w.want(200, "GET", "/plain", "", "").text()
+	text := w.want(200, "GET /plain", "", "").text()
 	for _, bad := range []string{"_resolved", "_from", "_integrity", "/home/me", "upstream.example"} {
 		if strings.Contains(text, bad) {
 			t.Errorf("%s is in the document: %s", bad, text)
@@ -411,8 +411,8 @@ func TestReplay(t *testing.T) {
 	})
 	w.lost("PUT", "/good", "wim", body(t, "good", "1.0.1"))
 	w.clock.advance(15 * time.Minute)
-	w.want(409, "PUT", "/good", "wim", body(t, "good", "1.0.1"))
-	w.want(200, "GET", file("good", "1.0.1"), "", "")
+	w.want(409, "PUT /good", "wim", body(t, "good", "1.0.1"))
+	w.want(200, "GET "+file("good", "1.0.1"), "", "")
 }
 
 // lost sends a request whose answer does not reach the client.
@@ -440,15 +440,15 @@ func TestHostileButHonest(t *testing.T) {
 	} {
 		version := fmt.Sprintf("1.0.%d", i)
 		sent := strings.Replace(body(t, "odd", version, manifest("HOLE", 1)), `"HOLE":1`, in, 1)
-		w.want(201, "PUT", "/odd", "admin", sent)
+		w.want(201, "PUT /odd", "admin", sent)
 		for _, path := range []string{"/odd", "/odd/" + version} {
 			for _, accept := range []string{"Accept: */*", abbreviated} {
-				text := w.want(200, "GET", path, "", "", accept).text()
+				text := w.want(200, "GET "+path, "", "", accept).text()
 				if !json.Valid([]byte(text)) || !utf8.ValidString(text) || strings.Contains(text, `\ud8`) || strings.Contains(text, `\udf`) {
 					t.Errorf("%s: %s", in, text)
 				}
 			}
 		}
 	}
-	w.want(400, "PUT", "/odd", "admin", strings.Replace(body(t, "odd", "2.0.0", manifest("HOLE", 1)), `"HOLE":1`, `"\ud800":1,"\ud801":2`, 1))
+	w.want(400, "PUT /odd", "admin", strings.Replace(body(t, "odd", "2.0.0", manifest("HOLE", 1)), `"HOLE":1`, `"\ud800":1,"\ud801":2`, 1))
 }

@@ -25,13 +25,13 @@ func TestSpellings(t *testing.T) {
 		var tags, files map[string]bool = map[string]bool{}, map[string]bool{}
 		for _, slash := range []string{"%2f", "%2F", "/"} {
 			spelt := "/" + scope + slash + bare
-			got := w.want(200, "GET", spelt, who, "")
+			got := w.want(200, "GET "+spelt, who, "")
 			tags[got.Header.Get("ETag")] = true
-			w.want(200, "GET", spelt+"/1.0.0", who, "")
-			w.want(200, "GET", spelt+"/latest", who, "")
-			w.want(200, "GET", "/-/package"+spelt+"/dist-tags", who, "")
+			w.want(200, "GET "+spelt+"/1.0.0", who, "")
+			w.want(200, "GET "+spelt+"/latest", who, "")
+			w.want(200, "GET /-/package"+spelt+"/dist-tags", who, "")
 			for _, tgz := range []string{bare + "-1.0.0.tgz", scope + "/" + bare + "-1.0.0.tgz", scope + "%2f" + bare + "-1.0.0.tgz"} {
-				files[string(w.want(200, "GET", spelt+"/-/"+tgz, who, "").raw)] = true
+				files[string(w.want(200, "GET "+spelt+"/-/"+tgz, who, "").raw)] = true
 			}
 		}
 		if len(tags) != 1 || len(files) != 1 {
@@ -143,17 +143,17 @@ func TestRevalidation(t *testing.T) {
 	} {
 		seen := map[string]bool{}
 		if strings.HasSuffix(c.path, ".tgz") {
-			w.want(200, "GET", c.path, c.who, "")
+			w.want(200, "GET "+c.path, c.who, "")
 			w.settled(c.path, c.who)
 		}
 		for _, header := range [][]string{nil, {abbreviated}, {"Accept-Encoding: gzip"}, {abbreviated, "Accept-Encoding: gzip"}} {
-			first := w.want(200, "GET", c.path, c.who, "", header...)
+			first := w.want(200, "GET "+c.path, c.who, "", header...)
 			tag := first.Header.Get("ETag")
 			seen[tag] = true
 			if first.Header.Get("Cache-Control") != c.control || len(first.Header["Last-Modified"]) > 0 || tag == "" {
 				t.Errorf("%s: %v", c.path, first.Header)
 			}
-			again := w.want(304, "GET", c.path, c.who, "", append(header, "If-None-Match: "+tag)...)
+			again := w.want(304, "GET "+c.path, c.who, "", append(header, "If-None-Match: "+tag)...)
 			for _, key := range []string{"ETag", "Cache-Control", "Vary"} {
 				if strings.Join(again.Header[http.CanonicalHeaderKey(key)], ",") != strings.Join(first.Header[http.CanonicalHeaderKey(key)], ",") {
 					t.Errorf("%s: the 304 has %s %q, the 200 had %q", c.path, key, again.Header[key], first.Header[key])
@@ -162,7 +162,7 @@ func TestRevalidation(t *testing.T) {
 			if len(again.raw) > 0 {
 				t.Errorf("%s: a 304 with a body", c.path)
 			}
-			w.want(200, "GET", c.path, c.who, "", append(header, `If-None-Match: "other"`)...)
+			w.want(200, "GET "+c.path, c.who, "", append(header, `If-None-Match: "other"`)...)
 		}
 		if strings.Count(c.path, "/") == 1 && len(seen) < 2 {
 			t.Errorf("%s: both forms have the tags %v", c.path, seen)
@@ -176,19 +176,19 @@ func TestETagsAreStable(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("left", "1.0.0")
 	w.publish("olga", "@open/part", "1.0.0")
-	tag := func(path string) string { return w.want(200, "GET", path, "", "").Header.Get("ETag") }
+	tag := func(path string) string { return w.want(200, "GET "+path, "", "").Header.Get("ETag") }
 	left, part := tag("/left"), tag("/@open%2fpart")
 	w.clock.advance(3 * time.Hour)
 	if tag("/left") != left {
 		t.Error("a refresh of the same document moved the tag")
 	}
-	w.want(201, "PUT", "/@open%2fpart", "olga", `{"_id":"@open/part","name":"@open/part","versions":{"1.0.0":{"name":"@open/part","version":"1.0.0"}}}`)
+	w.want(201, "PUT /@open%2fpart", "olga", `{"_id":"@open/part","name":"@open/part","versions":{"1.0.0":{"name":"@open/part","version":"1.0.0"}}}`)
 	if tag("/@open%2fpart") != part {
 		t.Error("a change of nothing moved the tag")
 	}
 	modified := at(w.document("@open/part", ""), "time", "modified")
 	w.clock.advance(time.Second)
-	w.want(201, "PUT", "/-/package/@open%2fpart/dist-tags/next", "olga", `"1.0.0"`)
+	w.want(201, "PUT /-/package/@open%2fpart/dist-tags/next", "olga", `"1.0.0"`)
 	if tag("/@open%2fpart") == part || at(w.document("@open/part", ""), "time", "modified") == modified {
 		t.Error("a new tag moved neither the document's tag nor its modified")
 	}
@@ -197,7 +197,7 @@ func TestETagsAreStable(t *testing.T) {
 	if tag("/left") == left {
 		t.Error("a new version did not move the tag")
 	}
-	other := w.want(200, "GET", "/@open%2fpart", "", "", "Host: other.example")
+	other := w.want(200, "GET /@open%2fpart", "", "", "Host: other.example")
 	if strings.Contains(other.text(), "example.com") == strings.Contains(other.text(), "other.example") {
 		t.Errorf("the URL of another client is in the document: %s", other.text())
 	}
@@ -250,26 +250,26 @@ func TestTarballs(t *testing.T) {
 	far := w.upstream("left", "1.0.0")
 	w.publish("olga", "@open/part", "1.0.0")
 	for _, c := range []struct{ path string }{{"/left/-/left-1.0.0.tgz"}, {"/@open/part/-/part-1.0.0.tgz"}} {
-		whole := w.want(200, "GET", c.path, "", "", "Accept-Encoding: gzip")
+		whole := w.want(200, "GET "+c.path, "", "", "Accept-Encoding: gzip")
 		h := whole.Header
 		if h.Get("Content-Type") != "application/octet-stream" || h.Get("Content-Encoding") != "" || h.Get("Content-Length") == "" && h.Get("X-Cache") == "hit" {
 			t.Errorf("%s: %v", c.path, h)
 		}
 		w.settled(c.path, "")
-		whole = w.want(200, "GET", c.path, "", "")
+		whole = w.want(200, "GET "+c.path, "", "")
 		if whole.Header.Get("Accept-Ranges") != "bytes" || whole.ContentLength != int64(len(whole.raw)) {
 			t.Errorf("%s: %v", c.path, whole.Header)
 		}
-		head := w.want(200, "HEAD", c.path, "", "")
+		head := w.want(200, "HEAD "+c.path, "", "")
 		if head.ContentLength != whole.ContentLength || head.Header.Get("ETag") != whole.Header.Get("ETag") || len(head.raw) > 0 {
 			t.Errorf("%s: HEAD is %v", c.path, head.Header)
 		}
-		part := w.want(206, "GET", c.path, "", "", "Range: bytes=10-19")
+		part := w.want(206, "GET "+c.path, "", "", "Range: bytes=10-19")
 		if string(part.raw) != string(whole.raw[10:20]) {
 			t.Errorf("%s: range %x", c.path, part.raw)
 		}
-		w.want(416, "GET", c.path, "", "", "Range: bytes=999999-")
-		w.want(304, "GET", c.path, "", "", "If-None-Match: "+whole.Header.Get("ETag"))
+		w.want(416, "GET "+c.path, "", "", "Range: bytes=999999-")
+		w.want(304, "GET "+c.path, "", "", "If-None-Match: "+whole.Header.Get("ETag"))
 		if c.path == "/left/-/left-1.0.0.tgz" && string(whole.raw) != string(far) {
 			t.Error("other bytes than the upstream's")
 		}
@@ -316,7 +316,7 @@ func TestPublicURL(t *testing.T) {
 	}
 	w = newWorld(t)
 	w.upstream("left", "1.0.0")
-	if got := w.want(200, "GET", "/left", "", "", spoofed...).text(); strings.Contains(got, "evil") || !strings.Contains(got, `"tarball":"http://example.com/npm/left/-/left-1.0.0.tgz"`) {
+	if got := w.want(200, "GET /left", "", "", spoofed...).text(); strings.Contains(got, "evil") || !strings.Contains(got, `"tarball":"http://example.com/npm/left/-/left-1.0.0.tgz"`) {
 		t.Error(got)
 	}
 }
@@ -334,30 +334,30 @@ func TestOddUpstreamDocuments(t *testing.T) {
 	// A version that vanishes upstream: its tarball stays for lock files.
 	tarball := w.upstream("left", "1.0.1")
 	w.clock.advance(3 * time.Hour)
-	w.want(200, "GET", file("left", "1.0.1"), "", "")
+	w.want(200, "GET "+file("left", "1.0.1"), "", "")
 	w.settled(file("left", "1.0.1"), "")
 	w.far.Remove("left", "1.0.1")
 	w.clock.advance(3 * time.Hour)
 	if at(w.document("left", ""), "versions", "1.0.1") != nil {
 		t.Error("a version that is gone upstream is still listed")
 	}
-	if got := w.want(200, "GET", file("left", "1.0.1"), "", ""); string(got.raw) != string(tarball) {
+	if got := w.want(200, "GET "+file("left", "1.0.1"), "", ""); string(got.raw) != string(tarball) {
 		t.Error("the tarball of a version that is gone changed")
 	}
 	// What the held document lacks is looked for at once.
 	w.upstream("left", "1.2.0")
 	w.clock.advance(11 * time.Second)
-	w.want(200, "GET", "/left/1.2.0", "", "")
+	w.want(200, "GET /left/1.2.0", "", "")
 	w.upstream("left", "1.3.0")
 	w.clock.advance(11 * time.Second)
-	w.want(200, "GET", file("left", "1.3.0"), "", "")
+	w.want(200, "GET "+file("left", "1.3.0"), "", "")
 	// Trouble afterwards: the old document is better than none.
 	w.settled(file("left", "1.3.0"), "")
 	w.far.Fail(npmtest.Fault{Status: 500})
 	w.clock.advance(2 * time.Hour)
-	stale := w.want(200, "GET", "/left", "", "")
+	stale := w.want(200, "GET /left", "", "")
 	if stale.Header.Get("X-Cache") != "stale" || !strings.Contains(stale.Header.Get("npm-notice"), "left is shown as it was 2h0m0s ago") {
 		t.Errorf("stale: %v", stale.Header)
 	}
-	w.want(502, "GET", "/other", "", "")
+	w.want(502, "GET /other", "", "")
 }

@@ -40,7 +40,7 @@ func TestBadUpstreamDocuments(t *testing.T) {
 		}
 		far.Serve("/left", answering(good), a)
 		w.clock.advance(10 * time.Minute)
-		w.want(200, "GET", "/left", "", "")
+		w.want(200, "GET /left", "", "")
 		w.clock.advance(3 * time.Hour)
 		if got := w.do("GET", "/left", "", ""); got.StatusCode != 200 || !strings.Contains(got.text(), "1.0.0") || got.Header.Get("X-Cache") != "stale" {
 			t.Errorf("%s afterwards: %d %s %.200s", name, got.StatusCode, got.Header.Get("X-Cache"), got.text())
@@ -66,15 +66,15 @@ func TestUpstreamStates(t *testing.T) {
 	})
 	w.clock.advance(3 * time.Minute)
 	// A name that was missing is here as soon as it is published.
-	w.want(404, "GET", "/fresh", "", "")
+	w.want(404, "GET /fresh", "", "")
 	w.publish("admin", "fresh", "1.0.0")
-	w.want(200, "GET", "/fresh", "", "")
+	w.want(200, "GET /fresh", "", "")
 	// And one that comes up there, after a minute.
-	w.want(404, "GET", "/late", "", "")
+	w.want(404, "GET /late", "", "")
 	far.Serve("/late", answering(strings.ReplaceAll(leftDocument("1.0.0", "{}"), "left", "late")))
-	w.want(404, "GET", "/late", "", "")
+	w.want(404, "GET /late", "", "")
 	w.clock.advance(61 * time.Second)
-	w.want(200, "GET", "/late", "", "")
+	w.want(200, "GET /late", "", "")
 }
 
 // TestTamperedTarball: sections 3.3 and 8.2. Other bytes than announced never
@@ -127,7 +127,7 @@ func TestForeignURLs(t *testing.T) {
 		if got.StatusCode == 200 {
 			t.Errorf("%s: 200", url)
 		}
-		if text := w.want(200, "GET", "/left", "", "").text(); url != "" && strings.Contains(text, url) {
+		if text := w.want(200, "GET /left", "", "").text(); url != "" && strings.Contains(text, url) {
 			t.Errorf("%d: the document shows %s", i, url)
 		}
 	}

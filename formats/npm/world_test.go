@@ -276,9 +276,11 @@ func (r *reply) text() string {
 	return string(plain)
 }
 
-// want fails unless the status is as said, and returns the reply.
-func (w *world) want(status int, method, path, who, body string, lines ...string) *reply {
+// want fails unless the status is as said, and returns the reply. A line is a
+// method and a path.
+func (w *world) want(status int, line, who, body string, lines ...string) *reply {
 	w.t.Helper()
+	method, path, _ := strings.Cut(line, " ")
 	got := w.do(method, path, who, body, lines...)
 	if got.StatusCode != status || got.cut {
 		w.t.Errorf("%s %s by %q: %d, want %d: %.300s", method, path, who, got.StatusCode, status, got.text())
@@ -347,7 +349,7 @@ func path(name string) string { return "/" + strings.Replace(name, "/", "%2f", 1
 // publish puts a version up.
 func (w *world) publish(who, name, version string, change ...func(map[string]any)) {
 	w.t.Helper()
-	w.want(201, "PUT", path(name), who, body(w.t, name, version, change...))
+	w.want(201, "PUT "+path(name), who, body(w.t, name, version, change...))
 }
 
 // upstream makes the upstream have a version, and returns its tarball.
@@ -403,7 +405,7 @@ func (w *world) run(calls []call) {
 // document reads a package's full document.
 func (w *world) document(name, who string) map[string]any {
 	w.t.Helper()
-	return w.object(w.want(200, "GET", path(name), who, ""))
+	return w.object(w.want(200, "GET "+path(name), who, ""))
 }
 
 // file is the path of a tarball.
@@ -414,7 +416,7 @@ func file(name, version string) string {
 // rev is the revision that clients send back.
 func (w *world) rev(name, who string) string {
 	w.t.Helper()
-	rev, _ := at(w.object(w.want(200, "GET", path(name)+"?write=true", who, "")), "_rev").(string)
+	rev, _ := at(w.object(w.want(200, "GET "+path(name)+"?write=true", who, "")), "_rev").(string)
 	return rev
 }
 
