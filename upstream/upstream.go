@@ -176,6 +176,9 @@ type Response struct {
 	Modified time.Time     // Last-Modified; zero when absent or unreadable
 	Encoding string        // Content-Encoding, lower case; empty for identity
 	Date     time.Time     // the upstream's clock; zero when absent
+	// Unframed says that Body has neither a length nor an end of its own: it ends
+	// with the connection, so that one that was cut looks whole.
+	Unframed bool
 }
 
 func newResponse(r *http.Response, u *url.URL, body io.ReadCloser) *Response {
@@ -194,6 +197,7 @@ func newResponse(r *http.Response, u *url.URL, body io.ReadCloser) *Response {
 	return &Response{
 		Status: r.StatusCode, Header: h, Body: body, Size: r.ContentLength, URL: u.String(),
 		ETag: h.Get("ETag"), Modified: httpTime(h.Get("Last-Modified")), Encoding: enc, Date: httpTime(h.Get("Date")),
+		Unframed: r.ContentLength < 0 && r.ProtoMajor == 1 && len(r.TransferEncoding) == 0,
 	}
 }
 

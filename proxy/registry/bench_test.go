@@ -292,3 +292,6 @@ func (b *bench) as(name, repository string) formats.Registry {
 func hostedFile(pkg, version string) formats.File {
 	return formats.File{Package: pkg, Version: version, Name: pkg + "/" + version}
 }
+
+// stallSoon makes a body that is silent for a moment count as stalled.
+func stallSoon(_ *bench, o *registry.Options) { o.Pace.Stall = 40 * time.Millisecond }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"larder/cache"
+	"larder/cache/refs"
 	"larder/formats"
 	"larder/policy"
 )
@@ -112,17 +113,19 @@ func (b *bound) upstreamDocument(ctx context.Context, q query, d formats.Documen
 	if err != nil {
 		return nil, err
 	}
-	c, err := b.renderedFrom(ctx, q, d, rec)
-	if errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrCorrupt) {
-		// The cached bytes are damaged or gone: a miss (I6).
-		if rec, err = e.refresh(ctx, q, d, rec, err); err != nil {
-			return nil, err
-		}
-		result = formats.Miss
+	var c *formats.Content
+	used, err := e.unlost(ctx, q, d, rec, func(rec *documentRecord) (err error) {
 		c, err = b.renderedFrom(ctx, q, d, rec)
-	}
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("document %s: %w", d.Name, err)
+	}
+	if used != rec {
+		rec, result = used, formats.Miss
+	}
+	if result != formats.Miss {
+		e.touch(q, d, rec) // used again, which decides what is evicted
 	}
 	c.Result = result
 	if result == formats.Stale {
@@ -157,6 +160,38 @@ func (b *bound) renderedFrom(ctx context.Context, q query, d formats.Document, r
 	return c, err
 }
 
+// unlost lets use read a document, and where its bytes turn out to be damaged or
+// gone what is fetched in their place: that is a miss (I6). It returns what was
+// read in the end.
+func (e *Engine) unlost(ctx context.Context, q query, d formats.Document, rec *documentRecord, use func(*documentRecord) error) (*documentRecord, error) {
+	err := use(rec)
+	for tries := 0; isLost(err) && tries < 2; tries++ {
+		if rec, err = e.refresh(ctx, q, d, rec, &loss{err, tries > 0}); err != nil {
+			return nil, err
+		}
+		err = use(rec)
+	}
+	if isLost(err) {
+		// Not %w: to clients this is a fault of ours, not a document that is missing.
+		err = fmt.Errorf("%w: %v", errLost, err)
+	}
+	return rec, err
+}
+
+// isLost says that the bytes of a document that is held are damaged or gone.
+func isLost(err error) bool {
+	return errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrCorrupt)
+}
+
+// touch notes that a document was used, whether or not its bytes were read.
+func (e *Engine) touch(q query, d formats.Document, rec *documentRecord) {
+	if rec.Blob == "" {
+		e.opt.Room.Touch(refs.InlineDigest(documentKey(q.source.ID, d.Package, d.Name)))
+	} else if digest, err := cache.ParseDigest(rec.Blob); err == nil {
+		e.opt.Room.Touch(digest)
+	}
+}
+
 // current returns the document as fresh as this request needs it.
 func (e *Engine) current(ctx context.Context, q query, d formats.Document) (*documentRecord, formats.Result, error) {
 	rec, err := e.readDocument(ctx, q, d)
@@ -171,7 +206,9 @@ func (e *Engine) current(ctx context.Context, q query, d formats.Document) (*doc
 	fresh := cmp.Or(q.source.Fresh, e.opt.Lifetimes.Fresh)
 	soon := d.Age == formats.Normal && age < fresh+e.opt.Lifetimes.StaleWhileRevalidate
 	switch {
-	case d.Age == formats.Any, q.source.Offline, d.Age == formats.Normal && age < fresh, d.Age == formats.Latest && age < recentEnough:
+	// What was checked far in the future, by a clock that was set back since, is
+	// served and checked, as all that is not quite fresh.
+	case d.Age == formats.Any, q.source.Offline, d.Age == formats.Normal && age.Abs() < fresh, d.Age == formats.Latest && age.Abs() < recentEnough:
 		return rec, formats.Hit, nil
 	case soon:
 		if !e.resting(q, d, rec) {
@@ -199,17 +236,20 @@ func (e *Engine) current(ctx context.Context, q query, d formats.Document) (*doc
 // resting says that the upstream is not to be asked for a document now: it kept
 // us waiting or sent nonsense a moment ago, or a 404 that is not believed yet.
 func (e *Engine) resting(q query, d formats.Document, rec *documentRecord) bool {
-	now := e.now()
-	if !rec.Gone.IsZero() && now.Sub(rec.Gone) < goneConfirm {
+	if within(rec.Gone, e.now(), goneConfirm) {
 		return true
 	}
-	b, ok := e.backoff.Get(string(documentKey(q.source.ID, d.Package, d.Name)))
-	return ok && now.Before(b.until)
+	_, ok := e.paused(documentKey(q.source.ID, d.Package, d.Name))
+	return ok
 }
 
 // renew waits for the upstream's word on a document that is held.
 func (e *Engine) renew(ctx context.Context, q query, d formats.Document, old *documentRecord) (*documentRecord, formats.Result, error) {
 	newer, err := e.refresh(ctx, q, d, old, nil)
+	if err == nil && newer.same(old) && old.Gone.IsZero() {
+		// The question that was joined was an earlier one, whose answer is held.
+		newer, err = e.refresh(ctx, q, d, old, nil)
+	}
 	switch {
 	case err != nil:
 		return nil, "", err

@@ -20,7 +20,8 @@ import (
 // incoming is the body of an upstream's reply.
 type incoming struct {
 	io.Reader
-	size int64 // bytes announced, or -1
+	size     int64 // bytes announced, or -1
+	unstored bool  // it is to be kept in memory
 }
 
 // spool is where a document's bytes go as they come: kept in memory up to max,

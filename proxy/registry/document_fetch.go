@@ -26,15 +26,15 @@ func notThere(d formats.Document, q query) error {
 }
 
 // refresh asks the upstream, once for everybody who waits. held is the record
-// the caller has, nil for none; lost says why its bytes cannot be used, if they
-// cannot. The work goes on when this caller leaves.
-func (e *Engine) refresh(ctx context.Context, q query, d formats.Document, held *documentRecord, lost error) (*documentRecord, error) {
+// the caller has, nil for none; lost says that its bytes cannot be used, nil that
+// they can. The work goes on when this caller leaves.
+func (e *Engine) refresh(ctx context.Context, q query, d formats.Document, held *documentRecord, lost *loss) (*documentRecord, error) {
 	if held == nil {
-		k := string(documentKey(q.source.ID, d.Package, d.Name))
-		if until, ok := e.negative.Get(k); ok && e.now().Before(until) {
+		k := documentKey(q.source.ID, d.Package, d.Name)
+		if e.knownMissing(k) {
 			return nil, notThere(d, q)
 		}
-		if b, ok := e.backoff.Get(k); ok && e.now().Before(b.until) {
+		if _, ok := e.paused(k); ok {
 			return nil, fmt.Errorf("document %s from upstream %s, not asked again yet: %w", d.Name, q.source.ID, upstream.ErrUnavailable)
 		}
 	}
@@ -49,11 +49,19 @@ func (e *Engine) refresh(ctx context.Context, q query, d formats.Document, held 
 	}
 }
 
+// loss says that the bytes of a document that is held cannot be used.
+type loss struct {
+	cause error
+	// again: those that were fetched in their place are gone too. The next ones
+	// are not given to the store, but to whoever waits.
+	again bool
+}
+
 // ask begins the one question that may be under way about a document, or joins it.
-func (e *Engine) ask(q query, d formats.Document, held *documentRecord, lost error) <-chan singleflight.Result {
+func (e *Engine) ask(q query, d formats.Document, held *documentRecord, lost *loss) <-chan singleflight.Result {
 	k := string(documentKey(q.source.ID, d.Package, d.Name))
 	if lost != nil {
-		k += "\x00lost" // must not be answered with "not modified"
+		k += fmt.Sprintf("\x00lost %v", lost.again) // must not be answered with "not modified"
 	}
 	return e.documents.DoChan(k, func() (any, error) {
 		if !e.enter() {
@@ -72,7 +80,7 @@ func (e *Engine) ask(q query, d formats.Document, held *documentRecord, lost err
 
 // latest is the question itself, unless somebody had it answered while the
 // caller was on the way.
-func (e *Engine) latest(q query, d formats.Document, held *documentRecord, lost error) (*documentRecord, error) {
+func (e *Engine) latest(q query, d formats.Document, held *documentRecord, lost *loss) (*documentRecord, error) {
 	ctx, cancel := context.WithTimeout(e.life, documentDeadline)
 	defer cancel()
 	old, err := e.readDocument(ctx, q, d)
@@ -84,9 +92,14 @@ func (e *Engine) latest(q query, d formats.Document, held *documentRecord, lost 
 	case !old.same(held):
 		return old, nil
 	case lost != nil:
-		e.opt.Observer.Integrity(q.registry.spec.Format.Name(), d.Package, "read", lost)
+		e.opt.Observer.Integrity(q.registry.spec.Format.Name(), d.Package, "read", lost.cause)
 	}
-	rec, err := e.fetchDocument(ctx, q, d, old, lost == nil)
+	f := fetching{old: old, lost: lost != nil, unstored: lost != nil && lost.again}
+	rec, err := e.fetchDocument(ctx, q, d, f)
+	if errors.Is(err, errNotKept) {
+		f.unstored = true
+		rec, err = e.fetchDocument(ctx, q, d, f)
+	}
 	switch k := documentKey(q.source.ID, d.Package, d.Name); {
 	case err == nil:
 		e.backoff.Remove(string(k))
@@ -101,24 +114,32 @@ func (rec *documentRecord) same(o *documentRecord) bool {
 	return o != nil && rec.Identity == o.Identity && rec.Blob == o.Blob && rec.Checked.Equal(o.Checked) && rec.Gone.Equal(o.Gone)
 }
 
-func (e *Engine) fetchDocument(ctx context.Context, q query, d formats.Document, old *documentRecord, usable bool) (*documentRecord, error) {
+// fetching says how a document is to be fetched.
+type fetching struct {
+	old      *documentRecord // what is held, nil for nothing
+	lost     bool            // its bytes cannot be used
+	unstored bool            // the new ones are to stay in memory
+}
+
+func (e *Engine) fetchDocument(ctx context.Context, q query, d formats.Document, f fetching) (*documentRecord, error) {
 	req := upstream.Request{Ref: d.Path, Accept: d.Accept, AcceptEncoding: "gzip"}
-	if old != nil && usable {
-		req.IfNoneMatch, req.IfModifiedSince = old.ETag, old.Modified
+	usable := f.old != nil && !f.lost
+	if usable {
+		req.IfNoneMatch, req.IfModifiedSince = f.old.ETag, f.old.Modified
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	resp, err := q.source.Fetcher.Fetch(ctx, req)
 	if errors.Is(err, upstream.ErrNotExist) {
-		return e.missingDocument(ctx, q, d, old)
+		return e.missingDocument(ctx, q, d, f.old)
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	now := e.now().UTC()
-	if resp.Status == http.StatusNotModified && old != nil && usable {
-		rec := *old
+	if resp.Status == http.StatusNotModified && usable {
+		rec := *f.old
 		rec.Checked, rec.Gone = now, time.Time{}
 		return &rec, e.rewriteDocument(ctx, q, d, &rec)
 	}
@@ -133,7 +154,7 @@ func (e *Engine) fetchDocument(ctx context.Context, q query, d formats.Document,
 		rec.ETag = ""
 	}
 	body := &alert{from: resp.Body, stall: e.opt.Pace.Stall, end: cancel}
-	return rec, e.storeDocument(ctx, q, d, rec, incoming{body, resp.Size})
+	return rec, e.storeDocument(ctx, q, d, rec, incoming{body, resp.Size, f.unstored})
 }
 
 // missingDocument handles a 404: a name never seen is remembered as missing
@@ -142,17 +163,17 @@ func (e *Engine) missingDocument(ctx context.Context, q query, d formats.Documen
 	now := e.now().UTC()
 	switch {
 	case old == nil:
-	case old.Gone.IsZero():
+	case old.Gone.IsZero(), now.Before(old.Gone):
 		rec := *old
 		rec.Gone = now
 		return &rec, e.rewriteDocument(ctx, q, d, &rec)
-	case now.Sub(old.Gone) < goneConfirm:
+	case within(old.Gone, now, goneConfirm):
 		return old, nil
 	default:
 		if err := e.dropDocument(ctx, q, d); err != nil {
 			return nil, err
 		}
 	}
-	e.negative.Add(string(documentKey(q.source.ID, d.Package, d.Name)), now.Add(e.opt.Lifetimes.Negative))
+	e.noteMissing(documentKey(q.source.ID, d.Package, d.Name), e.opt.Lifetimes.Negative)
 	return nil, notThere(d, q)
 }

@@ -22,18 +22,34 @@ const (
 // errNonsense marks a body that is not the document it should be.
 var errNonsense = fmt.Errorf("not a usable document: %w", upstream.ErrUnavailable)
 
+// errNotKept says that the store took a document up to a point and no further.
+// What came of it is lost, and has to be asked for again.
+var errNotKept = errors.New("the store did not take a document")
+
 // storeDocument reads the body once: kept as it came, and decoded for the
 // format's check and the identity. Nothing replaces the old document before
 // all of it proved good. What cannot be stored now is served all the same.
+// Errors: those of inspect, errNotKept.
 func (e *Engine) storeDocument(ctx context.Context, q query, d formats.Document, rec *documentRecord, in incoming) error {
-	sink, err := e.spool(ctx, in.size)
+	sink, err := e.spool(ctx, in)
 	if err != nil {
 		return err
 	}
 	defer sink.abort()
-	if rec.Identity, err = inspect(in, sink, rec.Encoding, d); err != nil {
+	if rec.Identity, err = inspect(in, sink, rec.Encoding, d); err == nil {
+		err = e.keepDocument(ctx, q, d, rec, sink)
+	}
+	if unstorable(err) && sink.partial != nil {
+		err = fmt.Errorf("%w: %w", errNotKept, err)
+	}
+	if err != nil {
 		return fmt.Errorf("document %s from upstream %s: %w", d.Name, q.source.ID, err)
 	}
+	return nil
+}
+
+// keepDocument commits what the sink has of a good document, and its record.
+func (e *Engine) keepDocument(ctx context.Context, q query, d formats.Document, rec *documentRecord, sink *spool) error {
 	rec.Size = sink.size
 	if sink.partial == nil || sink.size <= inlineBody {
 		rec.body = sink.kept.Bytes()
@@ -44,7 +60,7 @@ func (e *Engine) storeDocument(ctx context.Context, q query, d formats.Document,
 	}
 	blob, err := sink.partial.Verify()
 	if err != nil {
-		return fmt.Errorf("document %s from upstream %s: %w: %w", d.Name, q.source.ID, upstream.ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", upstream.ErrUnavailable, err)
 	}
 	rec.Blob = blob.Digest.String()
 	unlock := e.opt.Locks.Lock(blob.Digest)
@@ -58,18 +74,18 @@ func (e *Engine) storeDocument(ctx context.Context, q query, d formats.Document,
 // spool takes in a document: into the store, or into memory where it is small
 // or the store takes nothing now. Room is made before any lock is held, since
 // eviction takes locks too.
-func (e *Engine) spool(ctx context.Context, size int64) (*spool, error) {
-	if size >= 0 && size <= inlineBody {
-		return &spool{max: inlineBody}, nil
+func (e *Engine) spool(ctx context.Context, in incoming) (*spool, error) {
+	if in.unstored {
+		return &spool{max: maxUnstored}, nil
 	}
-	err := e.opt.Room.Reserve(ctx, max(size, 0))
-	if err == nil {
+	err := e.opt.Room.Reserve(ctx, max(in.size, 0))
+	if err == nil && (in.size < 0 || in.size > inlineBody) {
 		var partial cache.Partial
-		if partial, err = e.opt.Store.Begin(ctx, size); err == nil {
+		if partial, err = e.opt.Store.Begin(ctx, in.size); err == nil {
 			return &spool{partial: partial, max: inlineBody}, nil
 		}
 	}
-	if unstorable(err) {
+	if err == nil || unstorable(err) {
 		return &spool{max: maxUnstored}, nil
 	}
 	return nil, err
@@ -96,10 +112,12 @@ func (e *Engine) recordDocument(ctx context.Context, q query, d formats.Document
 		if err := w.Put(k, row); err != nil {
 			return err
 		}
+		inline, edge := refs.Inlined(k, int64(len(row)))
 		if blob != nil {
-			if err := refs.Link(w, *blob, refs.Edge{Kind: refs.Cached, Record: k}, e.now()); err != nil {
-				return err
-			}
+			inline, edge = *blob, refs.Edge{Kind: refs.Cached, Record: k}
+		}
+		if err := refs.Link(w, inline, edge, e.now()); err != nil {
+			return err
 		}
 		named, err = ingested(w, format, d.Package, nameRecord{Upstream: q.source.ID, First: rec.First})
 		return err
@@ -142,7 +160,7 @@ func ingested(w cache.Writer, format, pkg string, n nameRecord) (bool, error) {
 	return true, w.Put(k, row)
 }
 
-// unlinkOld gives up the blob of the document that is being replaced.
+// unlinkOld gives up the bytes of the document that is being replaced.
 func (e *Engine) unlinkOld(w cache.Writer, k []byte, next string) error {
 	value, err := w.Get(k)
 	if errors.Is(err, cache.ErrNotExist) {
@@ -152,12 +170,13 @@ func (e *Engine) unlinkOld(w cache.Writer, k []byte, next string) error {
 		return err
 	}
 	old := decodeDocument(value)
-	if old == nil || old.Blob == "" || old.Blob == next {
-		return nil
+	if old == nil || old.Blob == "" {
+		inline, edge := refs.Inlined(k, 0)
+		return refs.Unlink(w, inline.Digest, edge, e.now())
 	}
 	d, err := cache.ParseDigest(old.Blob)
-	if err != nil {
-		return nil // it named no blob
+	if err != nil || old.Blob == next {
+		return nil // it named no blob, or the same
 	}
 	return refs.Unlink(w, d, refs.Edge{Kind: refs.Cached, Record: k}, e.now())
 }

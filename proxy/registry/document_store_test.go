@@ -55,8 +55,8 @@ func TestDocumentReplaced(t *testing.T) {
 		b.clock.advance(3 * time.Hour)
 		b.sees(next, formats.Miss)
 	}
-	if n := len(b.rows("x")); n != 0 {
-		t.Errorf("%d uses of blobs are left", n)
+	if n := len(b.rows("x")); n != 1 {
+		t.Errorf("%d uses of bytes are left, want that of the row", n)
 	}
 	if n := len(b.rows("g")); n == 0 {
 		t.Error("nothing is due to be deleted")

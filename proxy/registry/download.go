@@ -53,22 +53,44 @@ func (d *download) drop() {
 	}
 }
 
-// open asks for the whole body.
-func (d *download) open() error {
+// open asks for the whole body. vouched says that a checksum will tell whether
+// it is whole: without one, no body is taken whose end cannot be told from a cut.
+func (d *download) open(media string, vouched bool) error {
 	if err := d.ask(upstream.Request{Ref: d.ref}); err != nil {
 		return err
 	}
-	if d.resp.Encoding != "" {
-		return fmt.Errorf("a file arrived with content encoding %q: %w", d.resp.Encoding, upstream.ErrUnavailable)
+	if err := fileReply(d.resp, media); err != nil {
+		return err
 	}
 	if d.resp.Status != http.StatusOK {
 		return fmt.Errorf("a whole file was asked, status %d came: %w", d.resp.Status, upstream.ErrUnavailable)
+	}
+	if d.resp.Unframed && !vouched {
+		return fmt.Errorf("neither a length nor a checksum tells whether the file is whole: %w", upstream.ErrUnavailable)
 	}
 	d.size = d.resp.Size
 	if tag := d.resp.ETag; d.resp.Header.Get("Accept-Ranges") == "bytes" && strings.HasPrefix(tag, `"`) {
 		d.etag = tag
 	}
 	return nil
+}
+
+// fileReply refuses what cannot be the bytes of a file: other ones than are
+// stored there, or the page of a portal or a failing server that says 200.
+func fileReply(r *upstream.Response, media string) error {
+	if r.Encoding != "" {
+		return fmt.Errorf("a file arrived with content encoding %q: %w", r.Encoding, upstream.ErrUnavailable)
+	}
+	if isHTML(r.Header.Get("Content-Type")) && !isHTML(media) {
+		return fmt.Errorf("a web page came instead of a file: %w", upstream.ErrUnavailable)
+	}
+	return nil
+}
+
+func isHTML(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	return media == "text/html" || media == "application/xhtml+xml"
 }
 
 func (d *download) ask(req upstream.Request) error {
@@ -103,6 +125,9 @@ func (d *download) read(p []byte) (int, error) {
 	for {
 		n, err := d.wait(p)
 		d.offset += int64(n)
+		if d.size >= 0 && d.offset > d.size {
+			return 0, fmt.Errorf("more than the %d bytes announced: %w", d.size, upstream.ErrCorrupt)
+		}
 		if err == io.EOF && d.size >= 0 && d.offset < d.size {
 			err = io.ErrUnexpectedEOF
 		}
@@ -165,10 +190,12 @@ func (d *download) resume(cause error) error {
 	return nil
 }
 
-// continues reports whether the reply is the rest of the same body.
+// continues reports whether the reply is the rest of the same body. Not every
+// upstream heeds If-Range, so the tag is looked at too.
 func (d *download) continues() bool {
 	from, total, ok := strings.Cut(d.resp.Header.Get("Content-Range"), "/")
 	return ok && d.resp.Status == http.StatusPartialContent && d.resp.Encoding == "" &&
+		(d.resp.ETag == "" || d.resp.ETag == d.etag) &&
 		strings.HasPrefix(from, fmt.Sprintf("bytes %d-", d.offset)) &&
 		(d.size < 0 || total == "*" || total == fmt.Sprint(d.size))
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"syscall"
-	"time"
 
 	"larder/cache"
 	"larder/cache/refs"
@@ -208,66 +207,68 @@ func only(all []Source, id string) []Source {
 
 func (e *Engine) fromUpstream(ctx context.Context, q query, f formats.File) (*formats.Content, error) {
 	k := upstreamFileKey(q.source.ID, f.Name)
-	for {
-		c, err := e.held(ctx, q, f, k)
+	for range maxTurns {
+		c, bad, err := e.held(ctx, q, f, k)
 		if err == nil {
 			return c, nil
 		}
 		if !errors.Is(err, cache.ErrNotExist) {
 			return nil, fmt.Errorf("file %s: %w", f.Name, err)
 		}
+		m := miss{q, f, k, bad}
 		whole, err := e.admit(ctx, q, f)
 		if err != nil {
 			return nil, fmt.Errorf("file %s: %w", f.Name, err)
 		}
 		if whole && !f.Head {
-			err = e.land(ctx, q, f, k)
-		} else if c, err = e.fetched(ctx, q, f, k); err == nil {
+			err = e.land(ctx, m)
+		} else if c, err = e.fetched(ctx, m); err == nil {
 			return c, nil
 		}
 		if err != nil && !errors.Is(err, errLanded) {
 			return nil, err
 		}
 	}
+	return nil, fmt.Errorf("file %s: %w", f.Name, errLost)
 }
 
+// maxTurns bounds how often a file is looked for again that was just stored.
+const maxTurns = 8
+
 // fetched returns a file that is not held. Errors: errLanded if it is by now.
-func (e *Engine) fetched(ctx context.Context, q query, f formats.File, k []byte) (*formats.Content, error) {
-	if until, ok := e.negative.Get(string(k)); ok && e.now().Before(until) {
-		return nil, formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the upstream %s", f.Name, q.source.ID))
+func (e *Engine) fetched(ctx context.Context, m miss) (*formats.Content, error) {
+	if m.file.Head && !e.knownMissing(m.key) {
+		return e.headUpstream(ctx, m.source, m.file)
 	}
-	if f.Head {
-		return e.headUpstream(ctx, q.source, f)
-	}
-	return e.fly(ctx, q, f, k)
+	return e.fly(ctx, m)
 }
 
 // held returns a cached file. Whatever is wrong with its bytes, it is a miss
-// (I6), and only if their record is still there it is damage: eviction takes
-// both. Errors: cache.ErrNotExist.
-func (e *Engine) held(ctx context.Context, q query, f formats.File, k []byte) (*formats.Content, error) {
+// (I6), and only if their record is still there it is damage, and returned:
+// eviction takes both. Errors: cache.ErrNotExist.
+func (e *Engine) held(ctx context.Context, q query, f formats.File, k []byte) (*formats.Content, *fileRecord, error) {
 	var bad *fileRecord
 	var why error
 	for {
 		rec, err := e.record(ctx, k, 0)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if bad != nil && rec.Fetched.Equal(bad.Fetched) {
 			e.opt.Observer.Integrity(q.registry.spec.Format.Name(), f.Package, "read", why)
 			e.forget(k, bad)
-			return nil, cache.ErrNotExist
+			return nil, bad, cache.ErrNotExist
 		}
 		if err := e.permit(ctx, q, f, rec); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		c, err := e.open(ctx, rec, f)
 		if err == nil {
 			e.opt.Room.Touch(rec.Digest)
-			return c, nil
+			return c, nil, nil
 		}
 		if ctx.Err() != nil || exhausted(err) {
-			return nil, err
+			return nil, nil, err
 		}
 		bad, why = rec, err
 		e.records.Remove(string(k))
@@ -308,7 +309,10 @@ func (e *Engine) headUpstream(ctx context.Context, s Source, f formats.File) (*f
 		return nil, e.notFound(err, nil, f.Name, s.ID)
 	}
 	resp.Body.Close()
-	return &formats.Content{Size: resp.Size, MediaType: f.MediaType, Result: formats.Pass, Immutable: true, Bytes: nil}, nil
+	if err := fileReply(resp, f.MediaType); err != nil {
+		return nil, err
+	}
+	return &formats.Content{Size: resp.Size, MediaType: f.MediaType, Result: formats.Pass, Immutable: true}, nil
 }
 
 // notFound turns an upstream's "not there" into ours and remembers it for a
@@ -318,7 +322,7 @@ func (e *Engine) notFound(err error, k []byte, name, id string) error {
 		return err
 	}
 	if k != nil {
-		e.negative.Add(string(k), e.now().Add(min(e.opt.Lifetimes.Negative, 10*time.Second)))
+		e.noteMissing(k, min(e.opt.Lifetimes.Negative, missingFile))
 	}
 	return formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the upstream %s", name, id))
 }

@@ -27,17 +27,15 @@ const (
 	locateTime   = 60 * time.Second // to find where an upstream has a file, and to make room for it
 	keepFetching = 512 << 20        // a body up to this size is fetched to its end without readers
 	lonely       = 30 * time.Second // a larger one ends after this long without readers
-	passMark     = 60 * time.Second // a file that could not be stored is passed through for this long
-	backoffStart = 5 * time.Second  // after bytes that were not those announced
-	backoffMost  = 60 * time.Second //
 	linkTimeout  = 60 * time.Second // for the record of a finished fill
 )
 
-// retry says when a key may be asked again, after bad bytes or as a pass mark.
-type retry struct {
-	until time.Time
-	pause time.Duration
-	pass  bool
+// miss is a file that is not held, and where to ask for it.
+type miss struct {
+	query
+	file formats.File
+	key  []byte
+	bad  *fileRecord // names bytes that were just found damaged; nil: none
 }
 
 // flight is the one running download of a file. Its map entry goes only after
@@ -45,9 +43,7 @@ type retry struct {
 // the flight too late begins one that finds the record (errLanded).
 type flight struct {
 	engine *Engine
-	query
-	file formats.File
-	key  []byte
+	miss
 	// published is the upstream's word, known once the file is located.
 	published time.Time
 
@@ -65,14 +61,15 @@ type flight struct {
 }
 
 // fly joins the flight of a key, or begins one, and returns the growing body.
-func (e *Engine) fly(ctx context.Context, q query, f formats.File, k []byte) (*formats.Content, error) {
-	if b, ok := e.backoff.Get(string(k)); ok && e.now().Before(b.until) {
-		if b.pass {
-			return e.pass(ctx, q, f)
-		}
-		return nil, fmt.Errorf("%s from upstream %s, not asked again yet: %w", f.Name, q.source.ID, upstream.ErrCorrupt)
+func (e *Engine) fly(ctx context.Context, m miss) (*formats.Content, error) {
+	pass, err := e.askable(m)
+	if err != nil {
+		return nil, err
 	}
-	fl, result, err := e.board(q, f, k)
+	if pass {
+		return e.pass(ctx, m.query, m.file)
+	}
+	fl, result, err := e.board(m)
 	if err != nil {
 		return nil, err
 	}
@@ -85,18 +82,18 @@ func (e *Engine) fly(ctx context.Context, q query, f formats.File, k []byte) (*f
 }
 
 // board returns the flight of a key: the one under way, or a new one.
-func (e *Engine) board(q query, f formats.File, k []byte) (*flight, formats.Result, error) {
+func (e *Engine) board(m miss) (*flight, formats.Result, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		return nil, "", errClosed
 	}
-	if fl, ok := e.flights[string(k)]; ok && !fl.landed.Load() {
-		e.opt.Observer.Shared(q.registry.spec.Format.Name())
+	if fl, ok := e.flights[string(m.key)]; ok && !fl.landed.Load() {
+		e.opt.Observer.Shared(m.registry.spec.Format.Name())
 		return fl, formats.Join, nil
 	}
-	fl := &flight{engine: e, query: q, file: f, key: k, ready: make(chan struct{}), done: make(chan struct{}), size: -1}
-	e.flights[string(k)] = fl
+	fl := &flight{engine: e, miss: m, ready: make(chan struct{}), done: make(chan struct{}), size: -1}
+	e.flights[string(m.key)] = fl
 	e.work.Go(fl.run)
 	return fl, formats.Miss, nil
 }
@@ -124,20 +121,39 @@ func unstorable(err error) bool {
 
 func (fl *flight) follow(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	fl.readers.Add(1)
-	r, err := fl.partial.Follow(ctx, off, n)
+	r, err := fl.open(ctx, off, n)
 	if err == nil {
 		return &follower{ReadCloser: r, leave: sync.OnceFunc(fl.leave)}, nil
 	}
 	fl.leave()
-	if !errors.Is(err, cache.ErrNotExist) || !fl.landed.Load() {
-		return nil, err
+	switch gone := errors.Is(err, cache.ErrNotExist); {
+	case unstorable(err), gone && fl.landed.Load():
+		// It could not be stored, or was stored and evicted at once, before this
+		// reader opened it. Not by another flight: that could go on for ever.
+		c, err := fl.engine.pass(ctx, fl.query, fl.file)
+		if err != nil {
+			return nil, err
+		}
+		return partOf(ctx, c, off, n)
+	case gone:
+		// Not %w: to clients this is a fault of ours, not a file that is missing.
+		return nil, fmt.Errorf("file %s: %w: %v", fl.file.Name, errLost, err)
 	}
-	// It was stored, and evicted at once, before this reader opened it.
-	c, err := fl.engine.fromUpstream(ctx, fl.query, fl.file)
+	return nil, err
+}
+
+// errLost is an internal fault: bytes went that were about to be served.
+var errLost = errors.New("cached bytes went while they were in use")
+
+// open reads the growing file, unless the flight has failed.
+func (fl *flight) open(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+	fl.mu.Lock()
+	err := fl.err
+	fl.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
-	return partOf(ctx, c, off, n)
+	return fl.partial.Follow(ctx, off, n)
 }
 
 // partOf reads n bytes from off (n < 0: to the end) of any content.
@@ -155,10 +171,15 @@ func partOf(ctx context.Context, c *formats.Content, off, n int64) (io.ReadClose
 	if n < 0 {
 		n = c.Size - off
 	}
+	return limited(src, n, c), nil
+}
+
+// limited reads n bytes of src; end closes what it comes from.
+func limited(src io.Reader, n int64, end io.Closer) io.ReadCloser {
 	return struct {
 		io.Reader
 		io.Closer
-	}{io.LimitReader(src, n), c}, nil
+	}{io.LimitReader(src, n), end}
 }
 
 func (fl *flight) leave() {
@@ -221,7 +242,7 @@ func (fl *flight) remember(err error) {
 	case errors.Is(err, upstream.ErrCorrupt):
 		e.distrust(fl.registry, fl.key, fl.file.Package, err)
 	case unstorable(err):
-		e.backoff.Add(string(fl.key), retry{until: e.now().Add(passMark), pass: true})
+		e.passOn(fl.key)
 	}
 }
 
@@ -241,28 +262,14 @@ func (fl *flight) fail(err error) {
 	}
 }
 
-// distrust reports bytes that were not those announced, and leaves their key
-// alone for a while, longer every time.
-func (e *Engine) distrust(r *Registry, k []byte, pkg string, err error) {
-	e.opt.Observer.Integrity(r.spec.Format.Name(), pkg, "fill", err)
-	e.pauseKey(k)
-}
-
-func (e *Engine) pauseKey(k []byte) {
-	pause := backoffStart
-	if b, ok := e.backoff.Get(string(k)); ok && !b.pass {
-		pause = min(2*b.pause, backoffMost)
-	}
-	e.backoff.Add(string(k), retry{until: e.now().Add(pause), pause: pause})
-}
-
 // errLanded says that the file has been stored meanwhile.
 var errLanded = errors.New("the file is there by now")
 
-// stored reports whether the file is there already.
+// stored reports whether the file is there already. What was found damaged
+// does not count, though its record may still be there.
 func (fl *flight) stored(ctx context.Context) bool {
 	rec, err := fl.engine.record(ctx, fl.key, 0)
-	if err != nil {
+	if err != nil || fl.bad != nil && rec.Fetched.Equal(fl.bad.Fetched) {
 		return false
 	}
 	blob, err := fl.engine.opt.Store.Stat(ctx, rec.Digest)
@@ -291,7 +298,7 @@ func (fl *flight) fetch() error {
 	fl.file.Version, fl.published = cmp.Or(fl.file.Version, loc.Version), loc.Published
 	d := newDownload(e.life, fl.source.Fetcher, loc.Ref, e.opt.Pace)
 	defer d.close()
-	if err := d.open(); err != nil {
+	if err := d.open(fl.file.MediaType, len(want) > 0); err != nil {
 		return e.notFound(err, fl.key, fl.file.Name, fl.source.ID)
 	}
 	if err := e.opt.Room.Reserve(e.life, max(d.size, 0)); err != nil {

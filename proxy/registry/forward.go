@@ -14,7 +14,7 @@ import (
 	"larder/upstream"
 )
 
-// maxAnswer bounds a forwarded answer, decoded.
+// maxAnswer bounds a forwarded answer in bytes, as sent and decoded.
 const maxAnswer = 32 << 20
 
 func (b *bound) Forward(ctx context.Context, f formats.Forward) (*formats.Answer, error) {
@@ -40,11 +40,11 @@ func (e *Engine) forward(ctx context.Context, s Source, f formats.Forward) (*for
 	k := forwardKey(s.ID, f)
 	kept, have := e.memory.Get(k)
 	if have && f.Keep > 0 {
-		if a, at := unpackAnswer(kept); e.now().Sub(at) < f.Keep {
+		if a, at := unpackAnswer(kept); within(at, e.now(), f.Keep) {
 			return a, nil
 		}
 	}
-	a, err := ask(ctx, s, f)
+	a, err := ask(ctx, s, f, e.opt.Pace.Stall)
 	if err != nil {
 		if have && !errors.Is(err, upstream.ErrNotExist) {
 			if old, at := unpackAnswer(kept); e.now().Sub(at) <= e.opt.Lifetimes.StaleIfError {
@@ -63,7 +63,9 @@ func (e *Engine) forward(ctx context.Context, s Source, f formats.Forward) (*for
 	return a, nil
 }
 
-func ask(ctx context.Context, s Source, f formats.Forward) (*formats.Answer, error) {
+func ask(ctx context.Context, s Source, f formats.Forward, stall time.Duration) (*formats.Answer, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	resp, err := s.Fetcher.Fetch(ctx, upstream.Request{
 		Method: f.Method, Ref: f.Path, Accept: f.Accept, AcceptEncoding: "gzip", Body: f.Body, ContentType: f.ContentType,
 	})
@@ -71,7 +73,9 @@ func ask(ctx context.Context, s Source, f formats.Forward) (*formats.Answer, err
 		return nil, err
 	}
 	defer resp.Body.Close()
-	decoded, err := decode(resp.Body, resp.Encoding)
+	// Bounded as sent, too: compressed bytes need not decode to any.
+	raw := &alert{from: &bounded{resp.Body, maxAnswer}, stall: stall, end: cancel}
+	decoded, err := decode(raw, resp.Encoding)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", upstream.ErrUnavailable, err)
 	}

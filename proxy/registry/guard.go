@@ -69,15 +69,27 @@ func (b *bound) guard(ctx context.Context, q query, d formats.Document, rec *doc
 		return nil, nil
 	}
 	listing := lister.Listing(d.Package)
-	if listing.Name != d.Name {
-		var err error
-		if rec, _, err = b.engine.current(ctx, q, listing); err != nil {
-			return nil, err
-		}
-	} else if listing.Variant == d.Variant {
+	switch {
+	case listing.Name != d.Name:
+		return b.guardOf(ctx, q, lister, a)
+	case listing.Variant == d.Variant:
 		return nil, nil
 	}
 	return b.guarded(ctx, q, lister, a, rec)
+}
+
+// guardOf is guard by a listing that is another document than the one asked for.
+func (b *bound) guardOf(ctx context.Context, q query, l Lister, a asked) (g *guard, err error) {
+	listing := l.Listing(a.name)
+	rec, _, err := b.engine.current(ctx, q, listing)
+	if err != nil {
+		return nil, err
+	}
+	_, err = b.engine.unlost(ctx, q, listing, rec, func(rec *documentRecord) (err error) {
+		g, err = b.guarded(ctx, q, l, a, rec)
+		return err
+	})
+	return g, err
 }
 
 // guarded is guard by the record of the listing.

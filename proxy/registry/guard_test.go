@@ -90,12 +90,12 @@ type guards struct {
 	set   atomic.Pointer[rules.Set]
 }
 
-func newGuards(t *testing.T) *guards {
+func newGuards(t *testing.T, settings ...setting) *guards {
 	g := &guards{dated: &dated{}}
-	g.bench = newBench(t, func(b *bench, o *registry.Options) {
+	g.bench = newBench(t, append([]setting{func(b *bench, o *registry.Options) {
 		b.spec.Format, b.spec.Name = g.dated, "npm"
 		o.Rules = g.set.Load
-	})
+	}}, settings...)...)
 	return g
 }
 

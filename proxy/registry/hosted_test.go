@@ -16,6 +16,7 @@ import (
 	"larder/cache/refs"
 	"larder/formats"
 	"larder/policy"
+	"larder/upstream/upstreamtest"
 )
 
 // shows insists on the hosted versions of a package as its document, its
@@ -266,6 +267,62 @@ func TestUploadLimits(t *testing.T) {
 	}
 	if err := up.Close(); err != nil || b.blobs() != 0 {
 		t.Errorf("%v, %d blobs", err, b.blobs())
+	}
+}
+
+// sweep ends what has expired, as cache/evict does.
+func (b *bench) sweep() {
+	b.t.Helper()
+	err := b.index.Update(context.Background(), func(w cache.Writer) error {
+		var due []refs.Due
+		for d, err := range refs.DueBy(w, b.clock.now(), nil) {
+			if err != nil {
+				return err
+			}
+			due = append(due, d)
+		}
+		for _, d := range due {
+			if _, err := refs.Settle(w, d, b.clock.now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// TestPublishOfCachedBytes: equal bytes that are only cached may be evicted
+// while a package is published, so they do not stand in for those uploaded.
+func TestPublishOfCachedBytes(t *testing.T) {
+	b := newBench(t)
+	data := text(100)
+	b.far.Serve("/f", upstreamtest.Answer{Body: data})
+	b.want(file("f"), data, formats.Miss)
+	b.stored(file("f"))
+	alice := b.as("alice", "")
+	blob, err := upload(alice, "mine", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.clock.advance(2 * time.Hour) // the lease of the upload is over
+	b.sweep()
+	c := formats.Change{Package: "mine", Action: policy.Publish, Create: true}
+	add := func(tx formats.Tx) error {
+		if err := tx.Add(&formats.Release{Version: "1", Files: []formats.ReleaseFile{{Name: "mine/1", Blob: blob}}}); err != nil {
+			return err
+		}
+		return tx.Save(&formats.Package{Name: "mine"})
+	}
+	if err := alice.Change(context.Background(), c, add); !errors.Is(err, formats.ErrConflict) {
+		t.Errorf("published on cached bytes: %v", err)
+	}
+	if _, err := upload(alice, "mine", data); err != nil {
+		t.Fatal(err)
+	}
+	if err := alice.Change(context.Background(), c, add); err != nil {
+		t.Errorf("sent again: %v", err)
 	}
 }
 

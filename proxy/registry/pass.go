@@ -12,7 +12,8 @@ import (
 )
 
 // pass serves a file that cannot be stored now straight from the upstream,
-// still holding back its end until the checksums agree.
+// still holding back its end until the checksums agree. A body that nobody
+// follows ends with the request's context.
 func (e *Engine) pass(ctx context.Context, q query, f formats.File) (*formats.Content, error) {
 	loc, err := f.Locate(ctx)
 	if err != nil {
@@ -27,7 +28,7 @@ func (e *Engine) pass(ctx context.Context, q query, f formats.File) (*formats.Co
 		return nil, err
 	}
 	d := newDownload(ctx, q.source.Fetcher, loc.Ref, e.opt.Pace)
-	if err := d.open(); err != nil {
+	if err := d.open(f.MediaType, len(want) > 0); err != nil {
 		d.close()
 		return nil, e.notFound(err, nil, f.Name, q.source.ID)
 	}
@@ -35,18 +36,7 @@ func (e *Engine) pass(ctx context.Context, q query, f formats.File) (*formats.Co
 		download: d, hasher: hasher, want: want, buf: make([]byte, cache.HoldBack+readSize),
 		wrong: func(err error) { e.distrust(q.registry, upstreamFileKey(q.source.ID, f.Name), f.Package, err) },
 	}
-	// Without a size no part of it can be asked for: only the whole is verified.
-	// A body that nobody follows ends with the request's context.
-	return &formats.Content{
-		Size: -1, MediaType: f.MediaType, Result: formats.Pass, Immutable: true,
-		Follow: func(_ context.Context, off, n int64) (io.ReadCloser, error) {
-			if off != 0 || n >= 0 {
-				d.close()
-				return nil, errors.New("a part of a file that is passed through")
-			}
-			return body, nil
-		},
-	}, nil
+	return &formats.Content{Size: d.size, MediaType: f.MediaType, Result: formats.Pass, Immutable: true, Follow: body.follow}, nil
 }
 
 // passBody holds back the last cache.HoldBack bytes until the whole is verified.
@@ -58,6 +48,25 @@ type passBody struct {
 	buf        []byte
 	start, end int   // what is held of buf
 	err        error // io.EOF: all is there and verified
+	used       bool
+}
+
+var errPassed = errors.New("a body that is passed through can be read once")
+
+// follow reads a part. Only the whole can be verified, so what lies before the
+// part is fetched too. The request's context is the download's.
+func (p *passBody) follow(_ context.Context, off, n int64) (io.ReadCloser, error) {
+	if p.used {
+		return nil, errPassed
+	}
+	p.used = true
+	if _, err := io.CopyN(io.Discard, p, off); err != nil {
+		return nil, errors.Join(fmt.Errorf("before byte %d: %w", off, err), p.Close())
+	}
+	if n < 0 {
+		return p, nil
+	}
+	return limited(p, n, p), nil
 }
 
 func (p *passBody) Read(out []byte) (int, error) {
@@ -83,14 +92,15 @@ func (p *passBody) fetch() {
 	n, err := p.download.read(p.buf[p.end:])
 	p.hasher.Write(p.buf[p.end : p.end+n]) // never fails
 	p.end += n
+	if err == io.EOF {
+		if wrong := p.hasher.Blob().Check(p.want...); wrong != nil {
+			err = fmt.Errorf("%w: %w", upstream.ErrCorrupt, wrong)
+		}
+	}
+	if errors.Is(err, upstream.ErrCorrupt) {
+		p.wrong(err)
+	}
 	p.err = err
-	if err != io.EOF {
-		return
-	}
-	if err := p.hasher.Blob().Check(p.want...); err != nil {
-		p.err = fmt.Errorf("%w: %w", upstream.ErrCorrupt, err)
-		p.wrong(p.err)
-	}
 }
 
 func (p *passBody) Close() error {

@@ -78,8 +78,14 @@ func (e *Engine) decide(ctx context.Context, q query, a asked, facts rules.Facts
 }
 
 // land waits until a file is stored, and gives none of it away before.
-func (e *Engine) land(ctx context.Context, q query, f formats.File, k []byte) error {
-	fl, _, err := e.board(q, f, k)
+func (e *Engine) land(ctx context.Context, m miss) error {
+	switch pass, err := e.askable(m); {
+	case err != nil:
+		return err
+	case pass:
+		return fmt.Errorf("%s cannot be stored now, and must be before it is judged: %w", m.file.Name, cache.ErrFull)
+	}
+	fl, _, err := e.board(m)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,6 @@ func (u upstreamInput) render(ctx context.Context, dst io.Writer, d formats.Docu
 			return err
 		}
 		defer f.Close()
-		u.engine.opt.Room.Touch(digest)
 		src = f
 	}
 	decoded, err := decode(src, u.record.Encoding)

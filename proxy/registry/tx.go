@@ -131,11 +131,12 @@ func (t *tx) addFile(version string, f formats.ReleaseFile) error {
 	} else if !errors.Is(err, cache.ErrNotExist) {
 		return err
 	}
-	// The lease of an upload may have ended: no record may name bytes that go.
-	if _, err := refs.Lookup(t.w, f.Blob.Digest); errors.Is(err, cache.ErrNotExist) {
-		return formats.Refuse(formats.ErrConflict, "the uploaded bytes of "+f.Name+" are gone by now: send them again")
-	} else if err != nil {
+	// The lease of an upload may have ended: no record may name bytes that go, and
+	// those that are only cached may be going at this moment.
+	if kept, err := refs.Kept(t.w, f.Blob.Digest); err != nil {
 		return err
+	} else if !kept {
+		return formats.Refuse(formats.ErrConflict, "the uploaded bytes of "+f.Name+" are gone by now: send them again")
 	}
 	rec := fileRecord{
 		Digest: f.Blob.Digest, Size: f.Blob.Size, MediaType: f.MediaType,
