@@ -64,6 +64,11 @@ func Reply(w http.ResponseWriter, r *http.Request, c *Content) error {
 	if err := s.choose(); err != nil {
 		return err
 	}
+	if s.part.n < 0 && !r.ProtoAtLeast(1, 1) && r.Method != http.MethodHead {
+		if err := s.measure(); err != nil {
+			return err
+		}
+	}
 	return s.send()
 }
 
@@ -200,9 +205,32 @@ func (s *sending) sendDecoded() error {
 		return fmt.Errorf("reply: undo gzip: %w", err)
 	}
 	s.begin()
-	_, err = io.Copy(s.w, z)
-	s.check(0, 0, err)
+	sent, err := io.Copy(s.w, z)
+	s.check(sent, max(s.part.n, sent), err)
 	return nil
+}
+
+// measure reads the body to its end to learn its size. HTTP/1.0 has no other
+// way to tell a whole body from one that was cut.
+func (s *sending) measure() error {
+	src, err := s.source()
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	var body io.Reader = src
+	if s.decode {
+		if body, err = gzip.NewReader(src); err != nil {
+			return fmt.Errorf("reply: undo gzip: %w", err)
+		}
+	}
+	if s.part.n, err = io.Copy(io.Discard, body); err != nil {
+		return err
+	}
+	if s.c.File != nil {
+		_, err = s.c.File.Seek(0, io.SeekStart)
+	}
+	return err
 }
 
 // source reads the whole body as it is stored.
