@@ -44,6 +44,17 @@ func (d *download) close() {
 	d.cancel()
 }
 
+// openPart asks for the n bytes from off, of a body of that size and tag: what
+// lies beyond them is not to be read.
+func (d *download) openPart(off, n, size int64, etag string) error {
+	d.offset, d.size, d.etag = off, size, etag
+	err := d.ask(upstream.Request{Ref: d.ref, Range: fmt.Sprintf("bytes=%d-%d", off, off+n-1), IfRange: etag})
+	if err == nil && !d.continues() {
+		err = fmt.Errorf("another body, or all of it, came for a part: %w", upstream.ErrUnavailable)
+	}
+	return err
+}
+
 func (d *download) drop() {
 	if d.resp != nil {
 		d.silence.Stop()
@@ -119,9 +130,9 @@ func (d *download) allowance() time.Duration {
 	return d.pace.Base + time.Duration(size/minRate)*time.Second
 }
 
-// read returns what comes next. It ends with io.EOF only at the announced
+// Read returns what comes next. It ends with io.EOF only at the announced
 // length; without one, at a clean end of the response. Errors: those of upstream.
-func (d *download) read(p []byte) (int, error) {
+func (d *download) Read(p []byte) (int, error) {
 	for {
 		n, err := d.wait(p)
 		d.offset += int64(n)

@@ -110,6 +110,10 @@ type Pace struct {
 	// Patience is how long a client waits for the check of a document while an
 	// old one is at hand; default 10 s. The check goes on behind its back.
 	Patience time.Duration
+	// Ahead is how many bytes a flight may be short of a range that a client asks
+	// for, so that the client waits; beyond, the range is asked of the upstream.
+	// Default 64 MiB.
+	Ahead int64
 }
 
 // Limits of the engine that are no options.
@@ -214,6 +218,9 @@ func withDefaults(opt Options) Options {
 	}
 	if opt.Memory == 0 {
 		opt.Memory = 64 << 20
+	}
+	if p.Ahead == 0 {
+		p.Ahead = 64 << 20
 	}
 	if opt.MaxUpload == 0 {
 		opt.MaxUpload = 2 << 30

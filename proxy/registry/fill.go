@@ -27,11 +27,15 @@ func (fl *flight) fill(d *download, partial cache.Partial, want []cache.Sum) err
 	}
 	buf := make([]byte, size)
 	for {
-		n, err := d.read(buf)
+		n, err := d.Read(buf)
 		if n > 0 {
+			if err := fl.makeRoom(d); err != nil {
+				return err
+			}
 			if _, err := partial.Write(buf[:n]); err != nil {
 				return corrupt(err)
 			}
+			fl.written.Store(d.offset)
 		}
 		if err == io.EOF {
 			break
@@ -48,6 +52,19 @@ func (fl *flight) fill(d *download, partial cache.Partial, want []cache.Sum) err
 		return corrupt(fmt.Errorf("%s from upstream %s: %w", fl.file.Name, fl.source.ID, err))
 	}
 	return fl.keep(partial, blob)
+}
+
+// firstRoom is what room is made for at once for a body of unknown length, in bytes.
+const firstRoom = 1 << 20
+
+// makeRoom holds a body of unknown length to the budget as it grows. It asks
+// for twice of what there is, so that it asks seldom.
+func (fl *flight) makeRoom(d *download) error {
+	if d.size >= 0 || d.offset <= fl.reserved {
+		return nil
+	}
+	fl.reserved = max(2*d.offset, firstRoom)
+	return fl.engine.opt.Room.Reserve(fl.engine.life, fl.reserved)
 }
 
 // corrupt says of the upstream what the store says of bytes.

@@ -47,8 +47,15 @@ type flight struct {
 	// published is the upstream's word, known once the file is located.
 	published time.Time
 
-	readers atomic.Int64
-	idle    atomic.Int64 // unix nanoseconds since when no reader is there
+	waiting int  // clients that do not know the head yet; guarded by engine.mu
+	begun   bool // it has a slot; guarded by engine.mu
+	queue   context.Context
+	giveUp  context.CancelFunc // of the queue for a slot
+
+	reserved int64        // bytes that room was made for, of a body of unknown length
+	written  atomic.Int64 // bytes
+	readers  atomic.Int64
+	idle     atomic.Int64 // unix nanoseconds since when no reader is there
 
 	landed atomic.Bool   // stored and recorded: no longer to be joined
 	ready  chan struct{} // closed once the head is known or the flight failed
@@ -57,6 +64,8 @@ type flight struct {
 	mu      sync.Mutex
 	partial cache.Partial
 	size    int64
+	ref     string // where the upstream has it
+	etag    string // of the upstream, strong; "" where parts cannot be asked for
 	err     error
 }
 
@@ -75,6 +84,7 @@ func (e *Engine) fly(ctx context.Context, m miss) (*formats.Content, error) {
 	}
 	select {
 	case <-ctx.Done():
+		e.unboard(fl)
 		return nil, ctx.Err()
 	case <-fl.ready:
 	}
@@ -90,12 +100,46 @@ func (e *Engine) board(m miss) (*flight, formats.Result, error) {
 	}
 	if fl, ok := e.flights[string(m.key)]; ok && !fl.landed.Load() {
 		e.opt.Observer.Shared(m.registry.spec.Format.Name())
+		fl.waiting++
 		return fl, formats.Join, nil
 	}
-	fl := &flight{engine: e, miss: m, ready: make(chan struct{}), done: make(chan struct{}), size: -1}
+	fl := &flight{engine: e, miss: m, ready: make(chan struct{}), done: make(chan struct{}), size: -1, waiting: 1}
+	fl.queue, fl.giveUp = context.WithCancel(e.life)
 	e.flights[string(m.key)] = fl
 	e.work.Go(fl.run)
 	return fl, formats.Miss, nil
+}
+
+// unboard is what a client does who leaves before the head is known. A flight
+// that has not begun ends with the last of them: else clients that come and go
+// would leave behind any number of flights that queue for a slot.
+func (e *Engine) unboard(fl *flight) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	fl.waiting--
+	if fl.waiting > 0 || fl.begun {
+		return
+	}
+	fl.giveUp()
+	if e.flights[string(fl.key)] == fl {
+		delete(e.flights, string(fl.key))
+	}
+}
+
+// begin takes a slot. Errors: the end of the engine, or that every client left.
+func (fl *flight) begin() error {
+	e := fl.engine
+	if err := e.slots.Acquire(fl.queue, 1); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := fl.queue.Err(); err != nil {
+		e.slots.Release(1)
+		return err
+	}
+	fl.begun = true
+	return nil
 }
 
 func (fl *flight) content(ctx context.Context, result formats.Result) (*formats.Content, error) {
@@ -121,7 +165,10 @@ func unstorable(err error) bool {
 
 func (fl *flight) follow(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	fl.readers.Add(1)
-	r, err := fl.open(ctx, off, n)
+	r, err := fl.ahead(ctx, off, n)
+	if r == nil && err == nil {
+		r, err = fl.open(ctx, off, n)
+	}
 	if err == nil {
 		return &follower{ReadCloser: r, leave: sync.OnceFunc(fl.leave)}, nil
 	}
@@ -210,6 +257,7 @@ func (f *follower) WriteTo(w io.Writer) (int64, error) {
 // Nobody may join a failed one: who comes later has a try of his own.
 func (fl *flight) run() {
 	defer close(fl.done)
+	defer fl.giveUp()
 	err := guarded(fl.fetch)
 	if err != nil {
 		fl.remember(err)
@@ -281,7 +329,7 @@ func (fl *flight) fetch() error {
 	if fl.stored(e.life) {
 		return errLanded
 	}
-	if err := e.slots.Acquire(e.life, 1); err != nil {
+	if err := fl.begin(); err != nil {
 		return err
 	}
 	defer e.slots.Release(1)
@@ -309,7 +357,7 @@ func (fl *flight) fetch() error {
 		return err
 	}
 	fl.mu.Lock()
-	fl.partial, fl.size = partial, d.size
+	fl.partial, fl.size, fl.ref, fl.etag = partial, d.size, loc.Ref, d.etag
 	fl.mu.Unlock()
 	fl.idle.Store(e.now().UnixNano())
 	close(fl.ready)

@@ -51,7 +51,7 @@ type passBody struct {
 	used       bool
 }
 
-var errPassed = errors.New("a body that is passed through can be read once")
+var errPassed = fmt.Errorf("a body that is passed through can be read once: %w", upstream.ErrUnavailable)
 
 // follow reads a part. Only the whole can be verified, so what lies before the
 // part is fetched too. The request's context is the download's.
@@ -89,7 +89,7 @@ func (p *passBody) Read(out []byte) (int, error) {
 func (p *passBody) fetch() {
 	p.end = copy(p.buf, p.buf[p.start:p.end])
 	p.start = 0
-	n, err := p.download.read(p.buf[p.end:])
+	n, err := p.download.Read(p.buf[p.end:])
 	p.hasher.Write(p.buf[p.end : p.end+n]) // never fails
 	p.end += n
 	if err == io.EOF {

@@ -93,6 +93,7 @@ func (e *Engine) land(ctx context.Context, m miss) error {
 	defer sync.OnceFunc(fl.leave)()
 	select {
 	case <-ctx.Done():
+		e.unboard(fl)
 		return ctx.Err()
 	case <-fl.done:
 	}
