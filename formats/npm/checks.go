@@ -1,6 +1,8 @@
 package npm
 
 import (
+	"crypto/sha1"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -116,9 +118,39 @@ func checkManifest(manifest []byte) error {
 			if err := checkStrings(name, m.value); err != nil {
 				return err
 			}
+		case "dist":
+			if err := checkDist(m.value); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// checkDist refuses checksums that are none: passed over, they would let through
+// a tarball that the publisher did not mean.
+func checkDist(dist []byte) error {
+	if string(dist) == "null" {
+		return nil
+	}
+	if !isObject(dist) {
+		return bad("dist in the manifest is not an object")
+	}
+	for _, name := range []string{"integrity", "shasum"} {
+		raw := field(dist, name)
+		value, ok := text(raw)
+		switch {
+		case raw == nil, string(raw) == "null", ok && value == "":
+		case name == "integrity" && strongest(value) == "", name == "shasum" && !isShasum(value):
+			return bad("dist.%s in the manifest is no checksum: leave it out, or let the client compute it", name)
+		}
+	}
+	return nil
+}
+
+func isShasum(s string) bool {
+	raw, err := hex.DecodeString(s)
+	return err == nil && len(raw) == sha1.Size
 }
 
 func checkStrings(name string, value []byte) error {

@@ -46,9 +46,7 @@ func StoreManifest(sent []byte, f ManifestFacts) ([]byte, error) {
 	b.key("_npmUser")
 	b.open()
 	b.text("name", f.Publisher.Name)
-	if f.Publisher.Email != "" {
-		b.text("email", f.Publisher.Email)
-	}
+	b.text("email", f.Publisher.Email) // npm view prints "undefined" without
 	b.close()
 	if f.Tarball.HasInstallScript {
 		b.bool("hasInstallScript", true)

@@ -21,7 +21,7 @@ var tgz = []byte("any bytes will do her\x00\xff")
 
 // npmBody, berryBody and classicBody are laid out as these clients send them.
 func npmBody(name, version string, data []byte) string {
-	return fmt.Sprintf(`{"_id":%[1]q,"name":%[1]q,"description":"d","dist-tags":{"latest":%[2]q},"versions":{%[2]q:{"name":%[1]q,"version":%[2]q,"readme":"# hello","dist":{"integrity":"x","tarball":"http://127.0.0.1/x"}}},"access":null,"_attachments":{%[3]q:{"content_type":"application/octet-stream","data":%[4]q,"length":%[5]d}}}`,
+	return fmt.Sprintf(`{"_id":%[1]q,"name":%[1]q,"description":"d","dist-tags":{"latest":%[2]q},"versions":{%[2]q:{"name":%[1]q,"version":%[2]q,"readme":"# hello","dist":{"integrity":"`+sha512Zero+`","tarball":"http://127.0.0.1/x"}}},"access":null,"_attachments":{%[3]q:{"content_type":"application/octet-stream","data":%[4]q,"length":%[5]d}}}`,
 		name, version, name+"-"+version+".tgz", base64.StdEncoding.EncodeToString(data), len(data))
 }
 
