@@ -36,7 +36,8 @@ func cmdPublishBody(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), body, 0o644))
 }
 
-// cmdPublishMany publishes 1.0.0, 1.0.1 and so on at the same moment, all under
+// cmdPublishMany publishes 1.0.0, 1.0.1 and so on at the same moment (none is sent
+// whole before the server has begun to read them all), all under
 // the tag latest, and wants every one to succeed. With -same all publish other
 // bytes as 1.0.0, and exactly one must succeed: publish-many [-same] PACKAGE N.
 func cmdPublishMany(ts *testscript.TestScript, neg bool, args []string) {
@@ -47,10 +48,17 @@ func cmdPublishMany(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) != 2, "publish-many [-same] PACKAGE N")
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	var writers sync.WaitGroup
+	var writers, begun sync.WaitGroup
+	begun.Add(n)
 	status := make([]int, n)
 	for i := range n {
 		c := &crash{ts: ts, name: args[0], sent: make(map[string]string), acked: make(map[string]bool)}
+		if !same {
+			c.hold = func() {
+				begun.Done()
+				begun.Wait()
+			}
+		}
 		version := fmt.Sprintf("1.0.%d", i)
 		if same {
 			version = "1.0.0"
@@ -99,6 +107,7 @@ func cmdCrashPublishes(ts *testscript.TestScript, neg bool, args []string) {
 type crash struct {
 	ts   *testscript.TestScript
 	name string
+	hold func() // if set, called once the server has begun to read a body
 
 	mu    sync.Mutex
 	sent  map[string]string // version to integrity
@@ -164,7 +173,17 @@ func (c *crash) publish(target, token, version string) int {
 	}
 	q.Header.Set("Authorization", "Bearer "+token)
 	q.Header.Set("Content-Type", "application/json")
-	w, err := (&http.Client{Timeout: waitLimit}).Do(q)
+	client := &http.Client{Timeout: waitLimit}
+	if c.hold != nil {
+		// The body is sent when the server asks for it, which is when the publish
+		// has begun.
+		q.Header.Set("Expect", "100-continue")
+		q.Body = &heldBody{ReadCloser: q.Body, hold: c.hold}
+		transport := &http.Transport{ExpectContinueTimeout: waitLimit}
+		defer transport.CloseIdleConnections()
+		client.Transport = transport
+	}
+	w, err := client.Do(q)
 	if err != nil {
 		return 0 // killed under way: not acknowledged
 	}
@@ -174,6 +193,18 @@ func (c *crash) publish(target, token, version string) int {
 	defer c.mu.Unlock()
 	c.acked[version] = err == nil && w.StatusCode == http.StatusCreated
 	return w.StatusCode
+}
+
+// heldBody calls hold before it is read.
+type heldBody struct {
+	io.ReadCloser
+	hold func()
+	once sync.Once
+}
+
+func (b *heldBody) Read(p []byte) (int, error) {
+	b.once.Do(b.hold)
+	return b.ReadCloser.Read(p)
 }
 
 // noisyPackage makes a publish document whose tarball does not compress.
