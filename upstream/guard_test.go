@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"net/http"
 	"net/netip"
 	"testing"
 )
@@ -141,6 +142,29 @@ func TestResolveStaysBelowTheBase(t *testing.T) {
 		}
 		if err != nil || u.String() != want {
 			t.Errorf("%q became %v (%v), want %s", ref, u, err, want)
+		}
+	}
+}
+
+// TestFieldsStayHome: the caller's own fields go nowhere that the configuration
+// does not name, even if a document sends us there first.
+func TestFieldsStayHome(t *testing.T) {
+	c, err := New(Config{URL: "https://registry.upstream.example/", AllowHosts: []string{"files.upstream.example"}}, NewTransport(Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]string{"registry.upstream.example": "s3cret", "files.upstream.example": "s3cret", "other.example": ""} {
+		u, err := c.resolve("https://" + host + "/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := &call{Client: c, req: Request{Header: http.Header{"X-Key": {"s3cret"}}}, first: u}
+		r, err := c.judge(u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := k.request(t.Context(), u, http.MethodGet, r, 0).Header.Get("X-Key"); got != want {
+			t.Errorf("%s got %q", host, got)
 		}
 	}
 }
