@@ -162,7 +162,7 @@ func (c *client) failure(w *http.Response) error {
 	}
 	e.Status = w.StatusCode
 	if e.Status == http.StatusUnauthorized && c.token == "" {
-		e.Detail += "; sign in with larder login, or set LARDER_TOKEN"
+		e.Detail = "this needs a token: sign in with larder login, or set LARDER_TOKEN"
 	}
 	return e
 }

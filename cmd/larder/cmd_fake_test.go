@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/spf13/cobra"
 )
 
 // apiServer answers as scripted and remembers what it was asked.
@@ -84,9 +82,7 @@ func (f *apiServer) want(calls ...string) {
 // larder runs one command line with stdin, and returns what it printed.
 func larder(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	root := &cobra.Command{Use: "larder", SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error { return nil }}
-	root.AddCommand(&cobra.Command{Use: "serve", RunE: func(*cobra.Command, []string) error { return nil }})
-	addManagement(root)
+	root := rootCommand()
 	var out, problems bytes.Buffer
 	root.SetIn(strings.NewReader(stdin))
 	root.SetOut(&out)

@@ -110,6 +110,9 @@ func TestCmdExitCodes(t *testing.T) {
 	wantExit(t, 8, "2 files", "cache", "gc")
 	wantExit(t, 1, "broke off", "cache", "gc", "--dry-run")
 	wantExit(t, 6, "damaged", "verify")
+	t.Setenv("LARDER_TOKEN", "")
+	wantExit(t, 4, "this needs a token: sign in with larder login, or set LARDER_TOKEN", "whoami")
+	t.Setenv("LARDER_TOKEN", "ldrp_token")
 	wantExit(t, 1, "no room", "verify", "--repair")
 	t.Setenv("LARDER_URL", "http://127.0.0.1:1")
 	wantExit(t, 1, "larder serve", "whoami")
@@ -162,8 +165,7 @@ func TestCmdUsage(t *testing.T) {
 // TestCmdHelp: every command has a sentence, an example, and fits a terminal.
 func TestCmdHelp(t *testing.T) {
 	newAPI(t, nil)
-	root := &cobra.Command{Use: "larder"}
-	addManagement(root)
+	root := rootCommand()
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		if cmd.Short == "" || cmd.Example == "" && cmd.Runnable() {
@@ -182,9 +184,7 @@ func TestCmdHelp(t *testing.T) {
 			walk(c)
 		}
 	}
-	for _, c := range root.Commands() {
-		walk(c)
-	}
+	walk(root)
 	stdout, _, err := larder(t, "", "help", "exit-codes")
 	for _, c := range exitCodes() {
 		if !strings.Contains(stdout, fmt.Sprintf("%3d  %s", c.code, c.text)) {

@@ -31,15 +31,15 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "serve",
 		Short:   "Run the registry",
-		Example: "  larder serve --listen 127.0.0.1:8080 --upstream npm=https://npm.upstream.example/",
+		Example: "  larder serve --upstream npm=https://npm.upstream.example/",
 		Args:    cobra.NoArgs,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.file, "config", "", "configuration file (none is needed)")
 	flags.StringVar(&f.listen, "listen", "", "address to listen on (default 127.0.0.1:8080)")
-	flags.StringVar(&f.data, "data", "", "data folder (default: larder in the user's data directory)")
+	flags.StringVar(&f.data, "data", "", "data folder (default: ~/.local/share/larder)")
 	flags.BoolVar(&f.offline, "offline", false, "make no outgoing connection")
-	flags.StringArrayVar(&f.upstreams, "upstream", nil, "FORMAT=URL of an upstream; may be repeated")
+	flags.StringArrayVar(&f.upstreams, "upstream", nil, "upstream as `FORMAT=URL`; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return f.serve(cmd.Context())
 	}
