@@ -85,8 +85,12 @@ const (
 type Subject struct {
 	User    string // user name; "" is the anonymous
 	TokenID string
-	Scopes  []Scope
-	Limits  Limits
+	// TokenKind is the prefix of the token, TokenLast4 its last four characters,
+	// by which its owner knows it.
+	TokenKind  string
+	TokenLast4 string
+	Scopes     []Scope
+	Limits     Limits
 	// Admin says that the user is an administrator of the instance.
 	Admin bool
 }

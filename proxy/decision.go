@@ -9,6 +9,7 @@ import (
 
 	"larder/formats"
 	"larder/policy"
+	"larder/policy/audit"
 )
 
 // decisionWords are the digits of ids of decisions: none can be taken for
@@ -23,19 +24,35 @@ func newDecision() string {
 	return base32.NewEncoding(decisionWords).EncodeToString(b[:])
 }
 
-// decided names a refusal, for the client to ask about. What is hidden gets no
-// name, for then it could be told from what is missing.
+// denial is a failure as it is recorded.
+func (x *exchange) denial(f *formats.Failure) Denial {
+	d := Denial{Err: x.err, Status: f.Status, Sentence: f.Sentence, Action: x.req.Action}
+	d.Resource = audit.Resource{Repository: x.home, Package: x.req.Package, Version: x.req.Version}
+	if d.Resource.Repository == "" {
+		d.Resource.Repository = x.repository
+	}
+	if x.format != nil {
+		d.Resource.Format = x.format.Name()
+	}
+	return d
+}
+
+// decided records a refusal and names it, for the client to ask about.
 func (x *exchange) decided(f *formats.Failure, h http.Header) {
-	switch f.Status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
-	default:
+	d := x.denial(f)
+	if !d.named() {
 		return
 	}
-	x.decision = newDecision()
+	x.refused(d)
+	x.name(f.Err, h)
+}
+
+// name sets the fields that lead to what explains a refusal.
+func (x *exchange) name(err error, h http.Header) {
 	h.Set("X-Larder-Decision", x.decision)
 	h.Set("Link", "<"+x.origin()+"/api/v1/decisions/"+x.decision+`>; rel="help"`)
 	var refusal *policy.Refusal
-	if !errors.As(f.Err, &refusal) {
+	if !errors.As(err, &refusal) {
 		return
 	}
 	if d := refusal.Decision; d.Rule != "" {

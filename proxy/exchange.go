@@ -23,8 +23,9 @@ type exchange struct {
 	place
 	caller policy.Subject
 	req    formats.Request
-	gated  bool  // policy has been asked about the request
-	err    error // why it failed
+	home   string // repository of the thing asked for, "" if it has none
+	gated  bool   // policy has been asked about the request
+	err    error  // why it failed
 	// decision is the id of the refusal, "" for none and for what is hidden.
 	decision string
 }
@@ -151,6 +152,9 @@ func (x *exchange) serve(trailing bool) error {
 		Remote: x.remote, Base: x.base, Origin: x.origin(),
 	}
 	x.body.open = true
+	if x.changes() {
+		x.r = x.r.WithContext(x.audited(x.r.Context()))
+	}
 	return x.format.Serve(&x.writer, x.r, &call)
 }
 
@@ -165,6 +169,7 @@ func (x *exchange) allow() (formats.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	x.home = res.Repository
 	if err := x.edge.Authorizer.Authorize(ctx, x.caller, x.req.Action, res).Err(); err != nil {
 		return nil, err
 	}

@@ -200,10 +200,15 @@ func (x *exchange) refuse(f *formats.Failure) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	x.WriteHeader(f.Status)
-	if x.r.Method == http.MethodHead {
-		return
+	var err error
+	if x.r.Method != http.MethodHead {
+		_, err = x.Write(body)
 	}
-	if _, err := x.Write(body); err != nil {
+	// Behind the reply, so that nobody tells what is hidden by the time it takes.
+	if d := x.denial(f); d.hidden() {
+		x.refused(d)
+	}
+	if err != nil {
 		x.Abort(fmt.Errorf("send the refusal: %w", err))
 	}
 }

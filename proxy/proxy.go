@@ -96,6 +96,8 @@ type Options struct {
 	MaxBody int64
 	Log     zerolog.Logger // access lines at info, faults of ours at error
 	Metrics Metrics        // may be nil
+	// Refusals keeps refusals, those of Handlers too; nil: they are only logged.
+	Refusals Refusals
 }
 
 // DefaultMaxBody is above any package; engine and formats hold the real limits.

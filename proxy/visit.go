@@ -27,6 +27,29 @@ func (v Visit) Identified(caller policy.Subject) {
 	}
 }
 
+// Audited is a context for what the caller changes, so that its records say who
+// it was. It is called behind Identified.
+func (v Visit) Audited(ctx context.Context) context.Context {
+	if v.x == nil {
+		return ctx
+	}
+	return v.x.audited(ctx)
+}
+
+// Refuse tells the edge of a refusal before the reply begins, which is recorded
+// and named in the fields of the reply. What is hidden is told behind the reply,
+// and has no name.
+func (v Visit) Refuse(d Denial) {
+	switch {
+	case v.x == nil:
+	case d.named():
+		v.x.refused(d)
+		v.x.name(d.Err, v.x.Header())
+	case d.hidden():
+		v.x.refused(d)
+	}
+}
+
 type visitKey struct{}
 
 // FromContext returns the visit that a handler of Options.Handlers answers.

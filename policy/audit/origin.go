@@ -3,6 +3,9 @@ package audit
 import (
 	"context"
 	"net/netip"
+
+	"larder/policy"
+	"larder/policy/token"
 )
 
 // Origin is who asked, from where.
@@ -42,14 +45,27 @@ func (o Origin) complete(r *Record) {
 	if r.UserAgent == "" {
 		r.UserAgent = o.UserAgent
 	}
-	if r.Actor != (Actor{}) {
-		return
+	if r.Actor == (Actor{}) {
+		r.Actor = o.Actor
 	}
-	r.Actor = o.Actor
 	if r.Actor.Via == "" {
 		r.Actor.Via = o.Via
 	}
 	if r.Actor.Kind == "" && r.Actor.ID == "" {
 		r.Actor.Kind = Anonymous
 	}
+}
+
+// ActorOf describes who asks by a token.
+func ActorOf(s policy.Subject) Actor {
+	a := Actor{ID: s.User, Kind: User, TokenID: s.TokenID, TokenLast4: s.TokenLast4}
+	switch {
+	case s.Anonymous():
+		a.Kind = Anonymous
+	case s.TokenKind == string(token.Robot):
+		a.Kind = Robot
+	case s.TokenKind == string(token.Job):
+		a.Kind = Job
+	}
+	return a
 }

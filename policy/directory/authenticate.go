@@ -47,7 +47,7 @@ func (d *Directory) Authenticate(ctx context.Context, secret string, remote neti
 		d.uses.note(t.row.ID, use{At: now.UTC(), Address: remote})
 	}
 	return policy.Subject{
-		User: t.row.User, TokenID: t.row.ID, Scopes: t.row.Scopes, Limits: t.row.Limits, Admin: who != nil && who.Admin,
+		User: t.row.User, TokenID: t.row.ID, TokenKind: string(t.row.Kind), TokenLast4: t.row.Last4, Scopes: t.row.Scopes, Limits: t.row.Limits, Admin: who != nil && who.Admin,
 	}, nil
 }
 

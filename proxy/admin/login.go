@@ -85,6 +85,7 @@ func (p *pages) serveLogin(c *call) error {
 		c.w.Header().Set("Retry-After", fmt.Sprint(int64(problem.retry.Seconds())+1))
 	}
 	page.Sentence = problem.Detail
+	c.visit.Refuse(c.denial(err, problem))
 	return p.show(c, problem.Status, page)
 }
 

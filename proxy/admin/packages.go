@@ -65,10 +65,14 @@ func describeVersion(r *formats.Release) Version {
 // hide words all that must not be told apart from a missing thing the same.
 func hide(err error) error {
 	gone := errors.Is(err, policy.ErrHidden) || errors.Is(err, formats.ErrNotFound) || errors.Is(err, cache.ErrNotExist)
-	if gone && !errors.Is(err, formats.ErrNoVersion) {
-		return formats.Refuse(formats.ErrNotFound, notFound)
+	if !gone || errors.Is(err, formats.ErrNoVersion) {
+		return err
 	}
-	return err
+	missing := formats.Refuse(formats.ErrNotFound, notFound)
+	if errors.Is(err, policy.ErrHidden) {
+		return errors.Join(missing, policy.ErrHidden) // for the audit log; clients see no difference
+	}
+	return missing
 }
 
 // registryOf returns the first registry of a format, as the caller may use it:

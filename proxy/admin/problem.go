@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"larder/formats"
 	"larder/policy"
 	"larder/policy/directory"
+	"larder/proxy"
 	"larder/upstream"
 )
 
@@ -135,9 +137,33 @@ func (c *call) fail(err error) {
 	if p.retry > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64((p.retry+time.Second-1)/time.Second), 10))
 	}
-	text, err := json.Marshal(p)
-	if err != nil {
-		panic(err) // strings and numbers always encode
+	text, encode := json.Marshal(p)
+	if encode != nil {
+		panic(encode) // strings and numbers always encode
+	}
+	// Behind the reply where that is to look like any other 404.
+	hidden := p.Status == http.StatusNotFound
+	if !hidden {
+		c.visit.Refuse(c.denial(err, p))
 	}
 	c.send(p.Status, "application/problem+json", append(text, '\n'))
+	if hidden {
+		c.visit.Refuse(c.denial(err, p))
+	}
+}
+
+// denial is a refusal as it is recorded: what was asked for is the call.
+func (c *call) denial(err error, p Problem) proxy.Denial {
+	d := proxy.Denial{Err: err, Status: p.Status, Sentence: p.Detail, Action: c.row.action}
+	if c.row.pattern != "" {
+		d.Resource.ID = c.row.method + " " + c.row.pattern
+	}
+	d.Resource.Owner = cmp.Or(c.r.PathValue("owner"), c.r.PathValue("org"))
+	if name := c.r.PathValue("name"); name != "" && d.Resource.Owner != "" {
+		d.Resource.Repository, d.Resource.Owner = d.Resource.Owner+"/"+name, ""
+	}
+	if which, bad := c.purl(); bad == nil {
+		d.Resource.Format, d.Resource.Package, d.Resource.Version = which.Format, which.Name, which.Version
+	}
+	return d
 }

@@ -69,6 +69,7 @@ type call struct {
 	r      *http.Request
 	visit  proxy.Visit
 	caller policy.Subject
+	row    route // the zero value until one was found
 }
 
 // newRouter mounts the rows of a table, and answers with a problem for paths
@@ -114,16 +115,18 @@ func (c *call) dispatch(rows []route) (any, error) {
 		}
 		return nil, &formats.MethodError{Allow: allow}
 	}
+	c.row = rows[at]
 	caller, err := c.Identifier.Identify(c.r, c.visit.Remote)
 	if err != nil {
 		return nil, err
 	}
 	c.caller = caller
 	c.visit.Identified(caller)
-	if err := c.gate(rows[at].action); err != nil {
+	if err := c.gate(c.row.action); err != nil {
 		return nil, err
 	}
-	return rows[at].serve(c)
+	c.r = c.r.WithContext(c.visit.Audited(c.r.Context()))
+	return c.row.serve(c)
 }
 
 var errNoAction = errors.New("a route without an action is shut")

@@ -20,6 +20,7 @@ import (
 	"larder/cache/refs"
 	"larder/formats/formattest"
 	"larder/policy"
+	"larder/policy/audit"
 	"larder/policy/directory"
 	"larder/proxy"
 	"larder/proxy/accounts"
@@ -72,6 +73,8 @@ func (w *work) note(what string, flag bool) {
 // the real ones, over memory.
 type world struct {
 	t         testing.TB
+	index     cache.Index
+	audit     *audit.Log
 	directory *directory.Directory
 	accounts  *accounts.Accounts
 	edge      http.Handler
@@ -97,7 +100,9 @@ func (w *world) clock() time.Time {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), work: &work{}, draining: make(chan struct{})}
-	index := memory.NewIndex()
+	w.index = memory.NewIndex()
+	w.record()
+	index := w.index
 	var err error
 	w.directory, err = directory.Open(t.Context(), index, directory.Options{
 		Clock: w.clock, AnonymousRead: true, DefaultRepository: "admin/packages", Formats: []string{"npm"},
@@ -125,12 +130,24 @@ func newWorld(t testing.TB) *world {
 	w.must(err)
 	w.edge, err = proxy.New(proxy.Options{
 		Mounts: []proxy.Mount{mount}, Identifier: w.accounts, Authorizer: w.directory, Accounts: w.accounts,
-		Handlers: handlers, Metrics: metrics,
+		Handlers: handlers, Metrics: metrics, Refusals: w.audit,
 	})
 	w.must(err)
 	w.want(201, "POST", "/api/v1/users", w.admin, `{"name":"bob","email":"bob@mail.example"}`)
 	w.bob = w.token("bob", `["read:packages","write:packages"]`)
 	return w
+}
+
+// record keeps refusals until the test ends.
+func (w *world) record() {
+	w.audit = audit.NewLog(w.index, audit.Chain{Clock: w.clock})
+	ctx, end := context.WithCancel(w.t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.audit.Run(ctx, func(err error) { w.t.Error(err) })
+	}()
+	w.t.Cleanup(func() { end(); <-done })
 }
 
 func (w *world) options(mount proxy.Mount, m *Metrics) Options {
