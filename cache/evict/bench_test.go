@@ -116,7 +116,7 @@ func BenchmarkEvict(b *testing.B) {
 		next += n
 		x.link(blobs)
 		b.StartTimer()
-		if err := x.evict.shrink(b.Context(), func(u refs.Usage) int64 { return u.CachedBytes }); err != nil {
+		if err := x.evict.shrink(b.Context(), hurried(), func(u refs.Usage) int64 { return u.CachedBytes }); err != nil {
 			b.Fatal(err)
 		}
 		if u := x.usage(); u.CachedBlobs != 0 {

@@ -27,7 +27,7 @@ const (
 	orphansEvery = 10 * time.Minute // one of the 256 folders each
 	retryAfter   = 10 * time.Minute // of what could not be deleted
 
-	batch      = 256       // blobs per transaction
+	batch      = 256       // blobs per transaction, at most
 	batchBytes = 512 << 10 // written per transaction, at most
 	// Eviction runs in the background from highWater to lowWater, in percent of
 	// the budget; above the budget itself a fill waits for it.
@@ -59,6 +59,9 @@ type Evictor struct {
 	touches touches
 	round   chan struct{} // holds one token: who has it chooses what to evict
 
+	// breathe is a rest of the background; tests put a counting one here.
+	breathe func(context.Context) error
+
 	mu       sync.Mutex
 	budget   int64
 	promises promises
@@ -86,7 +89,7 @@ func New(index cache.Index, store cache.Store, opt Options) (*Evictor, error) {
 	}
 	return &Evictor{
 		index: index, store: store, opt: opt, budget: opt.Budget,
-		wake: make(chan struct{}, 1), round: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), round: make(chan struct{}, 1), breathe: breathe,
 	}, nil
 }
 
@@ -140,7 +143,7 @@ func (e *Evictor) Run(ctx context.Context, report func(error)) {
 		case <-ctx.Done():
 			return
 		case <-flush.C:
-			err = e.Flush(ctx)
+			err = e.flushAll(ctx, e.calm(notes))
 		case <-keep.C:
 			e.age(ctx)
 			err = e.keep(ctx)
@@ -162,13 +165,14 @@ func (e *Evictor) keep(ctx context.Context) error {
 		return err
 	}
 	limit := e.limit()
-	target := usage.CachedBytes // no more than now
+	target, p := usage.CachedBytes, e.calm(deletions) // no more than now
 	if e.opt.Pressure() {
 		target -= target / pressureShare
+		p = hurried()
 	}
 	full := e.expected(usage) > limit/100*highWater
 	if full || target < usage.CachedBytes {
-		err = e.shrink(ctx, func(u refs.Usage) int64 {
+		err = e.shrink(ctx, p, func(u refs.Usage) int64 {
 			over := u.CachedBytes - target
 			if full {
 				over = max(over, e.expected(u)-limit/100*lowWater)

@@ -45,19 +45,6 @@ func (r *Report) err() error {
 	return fmt.Errorf("%d files could not be deleted, the first: %s", r.Failures, r.Errors[0])
 }
 
-// breath is the pause after each batch of a collection, which nobody waits for:
-// readers come first.
-const breath = 20 * time.Millisecond
-
-func breathe(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(breath):
-		return nil
-	}
-}
-
 // GC ends what has expired, deletes what is due, and collects files that no
 // record knows. It works online; progress, if not nil, hears of files looked at.
 // Interrupted, it is simply run again: what it did needs no doing twice.
@@ -69,13 +56,20 @@ func (e *Evictor) GC(ctx context.Context, dry bool, progress func(looked int)) (
 	if progress == nil {
 		progress = func(int) {}
 	}
-	looked := 0
+	looked, rested := 0, 0
 	for first := range 256 {
 		err := e.orphans(ctx, byte(first), dry, &report, func(n int) {
 			looked += n
 			progress(looked)
 		})
 		if err != nil {
+			return report, err
+		}
+		if looked-rested < looks {
+			continue // folders of few files take no time
+		}
+		rested = looked
+		if err := e.breathe(ctx); err != nil {
 			return report, err
 		}
 	}
@@ -114,7 +108,7 @@ func (e *Evictor) sweep(ctx context.Context, dry bool, report *Report) error {
 			return err
 		}
 		if after != nil {
-			if err := breathe(ctx); err != nil {
+			if err := e.breathe(ctx); err != nil {
 				return err
 			}
 		}
@@ -137,7 +131,7 @@ func (e *Evictor) due(ctx context.Context, now time.Time, after []byte) ([]refs.
 			if err != nil {
 				return err
 			}
-			if page = append(page, d); len(page) == batch {
+			if page = append(page, d); len(page) == deletions {
 				return nil
 			}
 		}

@@ -59,10 +59,10 @@ func (e *Evictor) orphans(ctx context.Context, first byte, dry bool, report *Rep
 			report.fail(err)
 			continue
 		}
-		if page = append(page, blob); len(page) < batch {
+		if page = append(page, blob); len(page) < looks {
 			continue
 		}
-		if err := errors.Join(flush(), breathe(ctx)); err != nil {
+		if err := errors.Join(flush(), e.breathe(ctx)); err != nil {
 			return err
 		}
 	}

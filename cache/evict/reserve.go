@@ -108,7 +108,7 @@ func (e *Evictor) Reserve(ctx context.Context, n int64) error {
 		return nil
 	}
 	// No more than it takes to keep all promises.
-	err = e.shrink(ctx, func(u refs.Usage) int64 { return e.expected(u) - limit })
+	err = e.shrink(ctx, hurried(), func(u refs.Usage) int64 { return e.expected(u) - limit })
 	if err != nil {
 		e.mu.Lock()
 		defer e.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 
 // hunt is the state of one shrink: how far it has come in each queue.
 type hunt struct {
+	blobs int       // of one turn, at most
 	after [2][]byte // the last row dealt with
 	empty [2]bool   // no row is left
 	// unlinked are bytes whose rows could not be deleted for lack of room.
@@ -36,17 +37,20 @@ func (h *hunt) choose(u refs.Usage, want int64) (refs.Queue, int64, bool) {
 var errNothingLeft = fmt.Errorf("no other cached blob can be evicted: %w", cache.ErrFull)
 
 // shrink evicts while over finds bytes too many, or until nothing more can go,
-// which is errNothingLeft. Several may run at once, they take turns batch by batch: a fill that needs
-// room does not wait for the end of a long one.
-func (e *Evictor) shrink(ctx context.Context, over func(refs.Usage) int64) error {
+// which is errNothingLeft. Several may run at once, they take turns batch by
+// batch: a fill that needs room does not wait for the end of a long one.
+func (e *Evictor) shrink(ctx context.Context, p pace, over func(refs.Usage) int64) error {
 	// What was used a second ago must not look old.
-	if err := e.Flush(ctx); err != nil {
+	if err := e.flushAll(ctx, p); err != nil {
 		return err
 	}
-	var h hunt
+	h := hunt{blobs: p.blobs}
 	for {
 		more, err := e.turn(ctx, &h, over)
 		if err != nil || !more {
+			return err
+		}
+		if err := p.rest(ctx); err != nil {
 			return err
 		}
 	}
@@ -72,7 +76,7 @@ func (e *Evictor) turn(ctx context.Context, h *hunt, over func(refs.Usage) int64
 	if !ok {
 		return false, errNothingLeft
 	}
-	oldest, err := e.oldest(ctx, q, h.after[q])
+	oldest, err := e.oldest(ctx, q, h)
 	if err != nil {
 		return false, err
 	}
@@ -84,14 +88,14 @@ func (e *Evictor) turn(ctx context.Context, h *hunt, over func(refs.Usage) int64
 }
 
 // oldest returns up to a batch from the old end of a queue.
-func (e *Evictor) oldest(ctx context.Context, q refs.Queue, after []byte) ([]refs.Candidate, error) {
+func (e *Evictor) oldest(ctx context.Context, q refs.Queue, h *hunt) ([]refs.Candidate, error) {
 	var oldest []refs.Candidate
 	err := e.index.View(ctx, func(r cache.Reader) error {
-		for c, err := range refs.Oldest(r, q, after) {
+		for c, err := range refs.Oldest(r, q, h.after[q]) {
 			if err != nil {
 				return err
 			}
-			if oldest = append(oldest, c); len(oldest) == batch {
+			if oldest = append(oldest, c); len(oldest) == h.blobs {
 				return nil
 			}
 		}

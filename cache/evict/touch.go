@@ -52,13 +52,18 @@ func (e *Evictor) Touch(d cache.Digest) { e.touches.add(d) }
 
 // Flush writes the notes. What cannot be written is dropped: only the order of
 // eviction is at stake.
-func (e *Evictor) Flush(ctx context.Context) error {
+func (e *Evictor) Flush(ctx context.Context) error { return e.flushAll(ctx, hurried()) }
+
+func (e *Evictor) flushAll(ctx context.Context, p pace) error {
 	var used []cache.Digest
 	for shard := range touchShards {
 		used = append(used, e.touches.take(shard)...)
-		for len(used) >= batch || shard == touchShards-1 && len(used) > 0 {
-			n := min(len(used), batch)
+		for len(used) >= p.blobs || shard == touchShards-1 && len(used) > 0 {
+			n := min(len(used), p.blobs)
 			if err := e.flush(ctx, used[:n]); err != nil {
+				return err
+			}
+			if err := p.rest(ctx); err != nil {
 				return err
 			}
 			used = used[n:]
