@@ -14,7 +14,6 @@ import (
 	"larder/cache/refs"
 	"larder/cache/scrub"
 	"larder/cmd/larder/config"
-	"larder/policy/rules"
 	"larder/proxy/admin"
 )
 
@@ -65,10 +64,7 @@ func (m maintenance) Verify(ctx context.Context, repair bool, progress func(done
 func (n *node) scrubber() *scrub.Scrubber {
 	return &scrub.Scrubber{
 		Index: n.index, Store: n.store, Locks: n.locks, Clock: n.clock,
-		Damaged: func(d cache.Digest, hosted bool, err error) {
-			n.metrics.Integrity("", "", "scrub", err)
-			n.log.Error().Str("digest", d.String()).Bool("hosted", hosted).Msg("stored bytes are damaged")
-		},
+		Damaged: n.damaged,
 	}
 }
 
@@ -134,19 +130,3 @@ func (n *node) usage(ctx context.Context) (admin.Usage, error) {
 		HostedBytes: u.KeptBytes, HostedBlobs: u.KeptBlobs, Limit: n.budget(),
 	}, err
 }
-
-// observer tells log and metrics what only the engine sees.
-type observer struct{ n *node }
-
-func (o observer) Integrity(format, pkg, stage string, err error) {
-	o.n.metrics.Integrity(format, pkg, stage, err)
-	o.n.log.Error().Str("event", "integrity.violation").Str("format", format).Str("package", pkg).Str("stage", stage).
-		Err(err).Msg("bytes were not those announced; they were not served")
-}
-
-func (o observer) Warned(format string, f rules.Finding) {
-	o.n.metrics.Warned(format, f.Rule)
-	o.n.log.Warn().Str("event", "policy.warned").Str("format", format).Str("rule", f.Rule).Msg(f.Reason)
-}
-
-func (o observer) Shared(format string) { o.n.metrics.Shared(format) }

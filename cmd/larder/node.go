@@ -24,6 +24,7 @@ import (
 	"larder/formats/all"
 	"larder/formats/npm"
 	"larder/policy"
+	"larder/policy/audit"
 	"larder/policy/directory"
 	"larder/policy/rules"
 	"larder/proxy"
@@ -43,6 +44,7 @@ type node struct {
 	store     *disk.Store
 	index     *badger.Index
 	locks     *refs.Locks
+	audit     *audit.Log
 	evict     *evict.Evictor
 	directory *directory.Directory
 	accounts  *accounts.Accounts
@@ -107,6 +109,7 @@ func (n *node) openCache(context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.audit = audit.NewLog(timed.Index(n.index, n.metrics.Stored), audit.Chain{Clock: n.clock})
 	n.evict, err = evict.New(n.index, n.store, evict.Options{
 		Budget: n.budget(), Clock: n.clock, Locks: n.locks,
 		Pressure: func() bool { return n.store.Room().State() >= disk.Tight },
@@ -214,7 +217,7 @@ func (n *node) edge(reload func(context.Context) error) (http.Handler, error) {
 	opt := proxy.Options{
 		Identifier: n.metrics.Identifier(n.accounts), Authorizer: n.metrics.Authorizer(n.directory), Accounts: n.accounts,
 		PublicURL: n.cfg.PublicURL, Log: n.requests, Metrics: n.metrics, Hosts: map[string]string{},
-		Handlers: handlers,
+		Handlers: handlers, Refusals: n.audit,
 	}
 	for _, m := range n.mounts {
 		opt.Mounts = append(opt.Mounts, m)
@@ -250,6 +253,7 @@ func (n *node) start(ctx context.Context, address string) {
 	n.upstreams.start(ctx, address)
 	report := func(err error) { n.log.Error().Err(err).Msg("background work failed") }
 	n.work.Go(func() { n.store.Room().Run(ctx) })
+	n.work.Go(func() { n.audit.Run(ctx, report) })
 	n.work.Go(func() { n.directory.Run(ctx, report) })
 	n.work.Go(func() { n.evict.Run(ctx, report) })
 	n.work.Go(func() { n.scrubber().Run(ctx, report) })

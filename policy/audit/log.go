@@ -87,6 +87,12 @@ func (l *Log) Refused(ctx context.Context, r Record) (id string, err error) {
 // Errors are those of Refused.
 func (l *Log) Warned(ctx context.Context, r Record) error {
 	r.Decision = Allow
+	return l.Noted(ctx, r)
+}
+
+// Noted records what no client is told of, and never waits. Equal records
+// within a minute are counted as refusals are. Errors are those of Refused.
+func (l *Log) Noted(ctx context.Context, r Record) error {
 	_, _, err := l.note(ctx, r)
 	return err
 }

@@ -65,7 +65,7 @@ type Observer interface {
 	// Shared: a client joined a running flight.
 	Shared(format string)
 	// Warned: a rule in mode warn would have refused, or hidden, something.
-	Warned(format string, f rules.Finding)
+	Warned(format, pkg string, f rules.Finding)
 }
 
 // Lifetimes bound how old answers of upstreams may be. Zero fields take the
@@ -235,7 +235,7 @@ type deaf struct{}
 
 func (deaf) Integrity(string, string, string, error) {}
 func (deaf) Shared(string)                           {}
-func (deaf) Warned(string, rules.Finding)            {}
+func (deaf) Warned(string, string, rules.Finding)    {}
 
 // enter joins the work that Close waits for; leave it with work.Done. It
 // reports false once Close was called.

@@ -56,7 +56,7 @@ type observer struct{ integrity, shared, warned atomic.Int64 }
 
 func (o *observer) Integrity(string, string, string, error) { o.integrity.Add(1) }
 func (o *observer) Shared(string)                           { o.shared.Add(1) }
-func (o *observer) Warned(string, rules.Finding)            { o.warned.Add(1) }
+func (o *observer) Warned(string, string, rules.Finding)    { o.warned.Add(1) }
 
 // access decides by the real rules, over repositories and claims that a test sets.
 type access struct {

@@ -199,7 +199,7 @@ func (b *bound) judge(scope asked, lister Lister, facts []rules.Facts) *guard {
 	}
 	g.newest = lister.Newest(shown)
 	g.tag = tagOf(hidden, g.changed)
-	b.engine.tell(b.Registry, listing.Outcome.Warned)
+	b.engine.tell(b.Registry, scope.name, listing.Outcome.Warned)
 	if listing.Outcome.Refused {
 		g.refused = refusal(listing.Outcome.Finding, "")
 	}
@@ -229,8 +229,8 @@ func refusal(f rules.Finding, newest string) error {
 }
 
 // tell passes on what rules in mode warn would have refused.
-func (e *Engine) tell(r *Registry, warned []rules.Finding) {
+func (e *Engine) tell(r *Registry, pkg string, warned []rules.Finding) {
 	for _, f := range warned {
-		e.opt.Observer.Warned(r.spec.Format.Name(), f)
+		e.opt.Observer.Warned(r.spec.Format.Name(), pkg, f)
 	}
 }

@@ -56,7 +56,7 @@ func (b *bound) permitHosted(pkg string, rec *fileRecord) error {
 	out := a.Check(rules.Facts{
 		Version: rec.Version, Published: rec.Fetched, FirstSeen: rec.Fetched, Digest: rec.Digest.String(), Hosted: true,
 	}, b.engine.now())
-	b.engine.tell(b.Registry, out.Warned)
+	b.engine.tell(b.Registry, a.name, out.Warned)
 	if out.Refused {
 		return refusal(out.Finding, "")
 	}

@@ -67,7 +67,7 @@ func (e *Engine) decide(ctx context.Context, q query, a asked, facts rules.Facts
 		facts.Digest = digest
 		out = a.Check(facts, now)
 	}
-	e.tell(q.registry, out.Warned)
+	e.tell(q.registry, a.name, out.Warned)
 	switch {
 	case out.Refused:
 		return refusal(out.Finding, e.newest(ctx, q, a))
