@@ -9,6 +9,7 @@ import (
 
 	"larder/cache"
 	"larder/policy"
+	"larder/policy/audit"
 	"larder/policy/token"
 )
 
@@ -46,7 +47,13 @@ func (d *Directory) Bootstrap(ctx context.Context, tokenFile string) (created bo
 		if err := putOwner(w, Account{Name: FirstAdmin, Admin: true, Created: t.Created}, policy.Public); err != nil {
 			return err
 		}
-		return putToken(w, secret.Digest(), tokenRow{Token: t})
+		if err := putToken(w, secret.Digest(), tokenRow{Token: t}); err != nil {
+			return err
+		}
+		return d.record(ctx, w, policy.Subject{}, audit.Record{
+			Actor: audit.Actor{Kind: audit.System}, Action: "instance.bootstrap",
+			Resource: audit.Resource{Owner: FirstAdmin, ID: t.ID}, After: tokenState(t),
+		})
 	})
 	return err == nil, err
 }

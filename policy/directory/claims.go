@@ -10,6 +10,7 @@ import (
 
 	"larder/cache"
 	"larder/policy"
+	"larder/policy/audit"
 )
 
 // SetClaims replaces the claims of the config. A set that is not valid, or that
@@ -136,7 +137,12 @@ func (d *Directory) AddClaim(ctx context.Context, actor policy.Subject, c policy
 	if err := d.admitClaim(ctx, c); err != nil {
 		return policy.Claim{}, err
 	}
-	if err := d.change(ctx, "add claim "+c.ID, func(w cache.Writer) error { return put(w, claimKey(c.ID), c) }); err != nil {
+	if err := d.change(ctx, "add claim "+c.ID, func(w cache.Writer) error {
+		if err := put(w, claimKey(c.ID), c); err != nil {
+			return err
+		}
+		return d.record(ctx, w, actor, audit.Record{Action: "claim.add", Resource: audit.Resource{ID: c.ID}, After: claimState(c)})
+	}); err != nil {
 		return policy.Claim{}, err
 	}
 	return c, d.reloadClaims(ctx)
@@ -183,10 +189,17 @@ func (d *Directory) RemoveClaim(ctx context.Context, actor policy.Subject, id st
 	if slices.ContainsFunc(d.configured, func(c policy.Claim) bool { return c.ID == id }) {
 		return fail(ErrConflict, "claim %s is in the config file: remove it there", id)
 	}
-	if !slices.ContainsFunc(d.claims.Load().All(), func(c policy.Claim) bool { return c.ID == id }) {
+	all := d.claims.Load().All()
+	at := slices.IndexFunc(all, func(c policy.Claim) bool { return c.ID == id })
+	if at < 0 {
 		return missing("claim", id)
 	}
-	if err := d.change(ctx, "remove claim "+id, func(w cache.Writer) error { return w.Delete(claimKey(id)) }); err != nil {
+	if err := d.change(ctx, "remove claim "+id, func(w cache.Writer) error {
+		if err := w.Delete(claimKey(id)); err != nil {
+			return err
+		}
+		return d.record(ctx, w, actor, audit.Record{Action: "claim.remove", Resource: audit.Resource{ID: id}, Before: claimState(all[at])})
+	}); err != nil {
 		return err
 	}
 	return d.reloadClaims(ctx)

@@ -93,8 +93,14 @@ func (d *Directory) now() time.Time { return d.opt.Clock() }
 // change runs fn in one transaction and drops what is remembered, even when it
 // failed: the outcome of a commit that was given up is unknown.
 func (d *Directory) change(ctx context.Context, what string, fn func(w cache.Writer) error) error {
+	defer d.generation.Add(1)
+	return d.update(ctx, what, fn)
+}
+
+// update runs fn in one transaction; what is said of errors that have no words
+// of their own.
+func (d *Directory) update(ctx context.Context, what string, fn func(w cache.Writer) error) error {
 	err := d.index.Update(ctx, fn)
-	d.generation.Add(1)
 	if err == nil || worded(err) {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"larder/cache"
 	"larder/policy"
+	"larder/policy/audit"
 )
 
 // Membership of an organization.
@@ -75,7 +76,14 @@ func (d *Directory) CreateUser(ctx context.Context, actor policy.Subject, a Acco
 				return err
 			}
 		}
-		return putOwner(w, a, policy.Private)
+		if err := putOwner(w, a, policy.Private); err != nil {
+			return err
+		}
+		action := "user.create"
+		if a.Org {
+			action = "org.create"
+		}
+		return d.record(ctx, w, actor, audit.Record{Action: action, Resource: audit.Resource{Owner: a.Name}})
 	})
 }
 
@@ -107,7 +115,10 @@ func (d *Directory) Suspend(ctx context.Context, actor policy.Subject, name stri
 			// Two who suspend each other at once would leave nobody.
 			return refuse(policy.Deny, "%s is no administrator any more: ask one", actor.User)
 		}
-		return amend(w, name, false, func(a *Account) { a.Suspended = true })
+		if err := amend(w, name, false, func(a *Account) { a.Suspended = true }); err != nil {
+			return err
+		}
+		return d.record(ctx, w, actor, audit.Record{Action: "user.suspend", Resource: audit.Resource{Owner: name}})
 	})
 }
 
@@ -118,7 +129,10 @@ func (d *Directory) Resume(ctx context.Context, actor policy.Subject, name strin
 		return err
 	}
 	return d.change(ctx, "resume "+name, func(w cache.Writer) error {
-		return amend(w, name, false, func(a *Account) { a.Suspended = false })
+		if err := amend(w, name, false, func(a *Account) { a.Suspended = false }); err != nil {
+			return err
+		}
+		return d.record(ctx, w, actor, audit.Record{Action: "user.resume", Resource: audit.Resource{Owner: name}})
 	})
 }
 
@@ -159,7 +173,13 @@ func (d *Directory) SetBaseRole(ctx context.Context, actor policy.Subject, org s
 		return err
 	}
 	return d.change(ctx, "change "+org, func(w cache.Writer) error {
-		return amend(w, org, true, func(a *Account) { a.BaseRole = role })
+		var old policy.Role
+		if err := amend(w, org, true, func(a *Account) { old, a.BaseRole = a.BaseRole, role }); err != nil {
+			return err
+		}
+		return d.record(ctx, w, actor, audit.Record{
+			Action: "org.base_role", Resource: audit.Resource{Owner: org}, Before: roleState(old), After: roleState(role),
+		})
 	})
 }
 
@@ -188,11 +208,37 @@ func (d *Directory) SetMember(ctx context.Context, actor policy.Subject, org, us
 		if err := keepOwner(w, org, user, m); err != nil {
 			return err
 		}
-		if m == "" {
-			return w.Delete(memberKey(org, user))
-		}
-		return put(w, memberKey(org, user), m)
+		return d.putMember(ctx, w, actor, member{org, user, m})
 	})
+}
+
+// member is one membership; role "" ends it.
+type member struct {
+	org, user string
+	role      Membership
+}
+
+// putMember stores and records a membership.
+func (d *Directory) putMember(ctx context.Context, w cache.Writer, actor policy.Subject, m member) error {
+	old, err := readMembership(w, m.org, m.user)
+	if err != nil {
+		return err
+	}
+	r := audit.Record{Action: "member.set", Resource: audit.Resource{Owner: m.org, ID: m.user}}
+	if old != "" {
+		r.Before = audit.State{"role": string(old)}
+	}
+	if m.role == "" {
+		r.Action = "member.remove"
+		err = w.Delete(memberKey(m.org, m.user))
+	} else {
+		r.After = audit.State{"role": string(m.role)}
+		err = put(w, memberKey(m.org, m.user), m.role)
+	}
+	if err != nil {
+		return err
+	}
+	return d.record(ctx, w, actor, r)
 }
 
 // keepOwner refuses to take the last owner from an organization who can act.

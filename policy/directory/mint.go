@@ -11,6 +11,7 @@ import (
 
 	"larder/cache"
 	"larder/policy"
+	"larder/policy/audit"
 	"larder/policy/token"
 )
 
@@ -63,17 +64,17 @@ func (d *Directory) MintToken(ctx context.Context, actor policy.Subject, m Mint)
 	if err != nil {
 		return token.Secret{}, Token{}, err
 	}
-	err = d.index.Update(ctx, func(w cache.Writer) error {
+	err = d.update(ctx, "make a token for "+t.User, func(w cache.Writer) error {
 		row := tokenRow{Token: t}
 		if err := d.inherit(w, actor, m, &row); err != nil {
 			return err
 		}
 		t = row.Token
-		return putToken(w, secret.Digest(), row)
+		if err := putToken(w, secret.Digest(), row); err != nil {
+			return err
+		}
+		return d.record(ctx, w, actor, audit.Record{Action: "token.create", Resource: audit.Resource{ID: t.ID}, After: tokenState(t)})
 	})
-	if err != nil && !worded(err) {
-		err = fmt.Errorf("make a token for %s: %w", t.User, err)
-	}
 	if err != nil {
 		return token.Secret{}, Token{}, err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"larder/cache"
 	"larder/policy"
+	"larder/policy/audit"
 )
 
 // CreateRepository makes owner/name. For the owner, the owners of the
@@ -32,7 +33,12 @@ func (d *Directory) CreateRepository(ctx context.Context, actor policy.Subject, 
 		if taken {
 			return fail(ErrExists, "the repository %s is there already", full)
 		}
-		return put(w, repositoryKey(owner, name), Repository{Owner: owner, Name: name, Visibility: v, Created: d.now().UTC()})
+		if err := put(w, repositoryKey(owner, name), Repository{Owner: owner, Name: name, Visibility: v, Created: d.now().UTC()}); err != nil {
+			return err
+		}
+		return d.record(ctx, w, actor, audit.Record{
+			Action: "repository.create", Resource: audit.Resource{Repository: full}, After: visibilityState(v),
+		})
 	})
 }
 
@@ -84,8 +90,15 @@ func (d *Directory) SetVisibility(ctx context.Context, actor policy.Subject, ful
 		if r.Visibility == policy.Public && v != policy.Public {
 			return fail(ErrConflict, "%s is public and stays so: others may hold what it published; make a new repository instead", full)
 		}
+		old := r.Visibility
 		r.Visibility = v
-		return put(w, repositoryKey(r.Owner, r.Name), r)
+		if err := put(w, repositoryKey(r.Owner, r.Name), r); err != nil {
+			return err
+		}
+		return d.record(ctx, w, actor, audit.Record{
+			Action: "repository.visibility", Resource: audit.Resource{Repository: full},
+			Before: visibilityState(old), After: visibilityState(v),
+		})
 	})
 }
 
@@ -106,10 +119,37 @@ func (d *Directory) Grant(ctx context.Context, actor policy.Subject, full, user 
 		if _, err := needAccount(w, user, false); err != nil {
 			return err
 		}
-		k := grantKey(r.Owner, r.Name, user)
-		if role == policy.RoleNone {
-			return w.Delete(k)
-		}
-		return put(w, k, role)
+		return d.putGrant(ctx, w, actor, grant{full, user, grantKey(r.Owner, r.Name, user), role})
 	})
+}
+
+// grant is one grant; RoleNone takes it back.
+type grant struct {
+	repository, user string
+	key              []byte
+	role             policy.Role
+}
+
+// putGrant stores and records a grant.
+func (d *Directory) putGrant(ctx context.Context, w cache.Writer, actor policy.Subject, g grant) error {
+	var old policy.Role
+	if _, err := get(w, g.key, &old); err != nil {
+		return err
+	}
+	r := audit.Record{
+		Action: "grant.set", Resource: audit.Resource{Repository: g.repository, ID: g.user},
+		Before: roleState(old), After: roleState(g.role),
+	}
+	store := func() error { return put(w, g.key, g.role) }
+	if g.role == policy.RoleNone {
+		r.Action, store = "grant.remove", func() error { return w.Delete(g.key) }
+	}
+	if err := store(); err != nil {
+		return err
+	}
+	return d.record(ctx, w, actor, r)
+}
+
+func visibilityState(v policy.Visibility) audit.State {
+	return audit.State{"visibility": string(v)}
 }

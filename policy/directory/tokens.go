@@ -6,6 +6,7 @@ import (
 
 	"larder/cache"
 	"larder/policy"
+	"larder/policy/audit"
 	"larder/policy/token"
 )
 
@@ -104,7 +105,8 @@ func (d *Directory) RevokeSecret(ctx context.Context, actor policy.Subject, secr
 }
 
 func (d *Directory) revoke(ctx context.Context, actor policy.Subject, title string, find func(cache.Reader) (digest, bool, error)) error {
-	err := d.index.Update(ctx, func(w cache.Writer) error {
+	defer d.ended.Add(1)
+	return d.update(ctx, "revoke token "+title, func(w cache.Writer) error {
 		dig, ok, err := find(w)
 		if err != nil {
 			return err
@@ -123,13 +125,11 @@ func (d *Directory) revoke(ctx context.Context, actor policy.Subject, title stri
 			return err
 		}
 		t.Revoked = d.now().UTC()
-		return putRevoked(w, dig, t)
+		if err := putRevoked(w, dig, t); err != nil {
+			return err
+		}
+		return d.record(ctx, w, actor, audit.Record{Action: "token.revoke", Resource: audit.Resource{ID: t.ID}, Before: tokenState(t.Token)})
 	})
-	d.ended.Add(1)
-	if err != nil && !worded(err) {
-		return fmt.Errorf("revoke token %s: %w", title, err)
-	}
-	return err
 }
 
 // mayEnd checks that a token which may do little, and was lost, shuts nobody out.

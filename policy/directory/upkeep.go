@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
 	"larder/cache"
+	"larder/policy"
+	"larder/policy/audit"
 )
 
 // maxUses bounds the tokens whose last use waits to be written; the use of
@@ -109,7 +112,12 @@ func (d *Directory) purgePage(ctx context.Context) (n int, err error) {
 				return err
 			}
 		}
-		return nil
+		if n == 0 {
+			return nil
+		}
+		return d.record(ctx, w, policy.Subject{}, audit.Record{
+			Actor: audit.Actor{Kind: audit.System}, Action: "token.forget", After: audit.State{"tokens": strconv.Itoa(n)},
+		})
 	})
 	return n, err
 }
