@@ -80,14 +80,14 @@ func ownerOf(repository string) string {
 func (b *bound) commit(ctx context.Context, c formats.Change, home string, fn func(formats.Tx) error) error {
 	e, format := b.engine, b.spec.Format.Name()
 	err := e.opt.Index.Update(ctx, func(w cache.Writer) error {
-		t := &tx{w: w, format: format, name: c.Package, home: home, actor: b.caller.User, now: e.now().UTC(), begun: c}
+		t := &tx{w: w, format: format, name: c.Package, home: home, actor: b.caller, now: e.now().UTC(), begun: c}
 		if err := t.load(); err != nil {
 			return err
 		}
 		if err := fn(t); err != nil {
 			return err
 		}
-		return t.finish()
+		return t.finish(ctx)
 	})
 	// Also after an error: the outcome of a commit may be unknown.
 	e.changes.of(format, c.Package).Add(1)

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +14,7 @@ import (
 	"larder/cache"
 	"larder/cache/refs"
 	"larder/formats"
+	"larder/policy"
 )
 
 // restoreWindow is how long the bytes of a retracted version are kept, so that
@@ -24,11 +27,14 @@ type tx struct {
 	format string
 	name   string
 	home   string // repository that a new package belongs to
-	actor  string
+	actor  policy.Subject
 	now    time.Time
 	begun  formats.Change
 	head   *head
-	moved  bool // versions came or went since the last Save
+	moved  bool            // versions came or went since the last Save
+	was    formats.Package // as it was loaded
+	saved  bool
+	done   []deed
 }
 
 // load reads the package before anything is done to it. A package of another
@@ -45,7 +51,7 @@ func (t *tx) load() error {
 	case h.Repository != t.home:
 		return formats.Refuse(formats.ErrConflict, fmt.Sprintf("%s has just been published elsewhere: try again", t.name))
 	}
-	t.head = h
+	t.head, t.was = h, h.Package
 	return nil
 }
 
@@ -54,14 +60,16 @@ var errUnsaved = errors.New("a version was added to a package that was never sav
 
 // finish ends what the format did. Documents are kept by the package's
 // revision, so that a retracted version must move it to vanish from them.
-func (t *tx) finish() error {
-	if !t.moved {
-		return nil
+func (t *tx) finish(ctx context.Context) error {
+	if t.moved {
+		if t.head.Revision == 0 {
+			return errUnsaved
+		}
+		if err := t.save(); err != nil {
+			return err
+		}
 	}
-	if t.head.Revision == 0 {
-		return errUnsaved
-	}
-	return t.save()
+	return t.record(ctx)
 }
 
 func (t *tx) Package() (*formats.Package, error) {
@@ -121,6 +129,7 @@ func (t *tx) Add(r *formats.Release) error {
 	if err := writeRelease(t.w, t.format, t.name, t.head.LastSeq, r); err != nil {
 		return err
 	}
+	t.did("package.publish", r)
 	return t.journal("published", r.Version)
 }
 
@@ -154,6 +163,9 @@ func (t *tx) Amend(r *formats.Release) error {
 		return err
 	}
 	changed := *old
+	if !bytes.Equal(r.Meta, old.Meta) {
+		t.did("package.amend", r)
+	}
 	changed.Meta, changed.Acknowledged = r.Meta, r.Acknowledged
 	return t.rewrite(seq, &changed)
 }
@@ -192,6 +204,7 @@ func (t *tx) Retract(version string) error {
 	if err := t.rewrite(seq, rel); err != nil {
 		return err
 	}
+	t.did("package.delete", rel)
 	return t.journal("deleted", version)
 }
 
@@ -220,6 +233,7 @@ func (t *tx) Restore(version string) error {
 	if err := t.rewrite(seq, rel); err != nil {
 		return err
 	}
+	t.did("package.restore", rel)
 	return t.journal("restored", version)
 }
 
@@ -231,7 +245,7 @@ func (t *tx) Save(p *formats.Package) error {
 
 func (t *tx) save() error {
 	t.head.Revision++
-	t.head.Modified, t.moved = t.now, false
+	t.head.Modified, t.moved, t.saved = t.now, false, true
 	if err := writeHead(t.w, t.format, t.head); err != nil {
 		return err
 	}
@@ -241,6 +255,6 @@ func (t *tx) save() error {
 func (t *tx) journal(what, version string) error {
 	return appendJournal(t.w, event{
 		Time: t.now, Format: t.format, Package: t.name, Version: version,
-		What: what, Revision: t.head.Revision, Actor: t.actor,
+		What: what, Revision: t.head.Revision, Actor: t.actor.User,
 	})
 }
