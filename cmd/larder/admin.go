@@ -48,6 +48,7 @@ func (m maintenance) GC(ctx context.Context, dry bool, progress func(looked int)
 	m.n.metrics.Job("gc", time.Since(start))
 	if err == nil && !dry {
 		m.n.metrics.Collected(m.n.clock(), report.Bytes)
+		m.n.collected(ctx, report)
 	}
 	return report, err
 }
@@ -56,9 +57,13 @@ func (m maintenance) Verify(ctx context.Context, repair bool, progress func(done
 	start := time.Now()
 	r, err := m.n.scrubber().Check(ctx, repair, progress)
 	m.n.metrics.Job("verify", time.Since(start))
-	return admin.Verification{
+	found := admin.Verification{
 		Blobs: r.Blobs, Bytes: r.Bytes, Hosted: r.Hosted, Cached: r.Cached, Repaired: r.Repaired, Findings: r.Findings,
-	}, err
+	}
+	if repair {
+		m.n.repaired(ctx, found) // also what was put right before an error
+	}
+	return found, err
 }
 
 func (n *node) scrubber() *scrub.Scrubber {

@@ -118,7 +118,11 @@ func (f *serveFlags) serve(ctx context.Context) error {
 
 // run answers until the context ends.
 func (f *serveFlags) run(ctx context.Context, n *node, d *door) error {
-	reload := func(ctx context.Context) error { return f.reload(ctx, n, d.certificate) }
+	reload := func(ctx context.Context) error {
+		err := f.reload(ctx, n, d.certificate)
+		n.reloaded(ctx, err)
+		return err
+	}
 	handler, err := n.edge(reload)
 	if err != nil {
 		return err
