@@ -71,9 +71,9 @@ func (r *Report) find(format string, args ...any) {
 }
 
 // Check looks at every recorded blob and hashes its bytes, then compares
-// records with blobs in both directions. It works online and offline. repair
-// quarantines damaged bytes, drops the records of cached ones, and puts rows
-// right. progress, if not nil, hears of blobs done and in all. A blob that
+// records with blobs in both directions. It works online and offline. Damaged
+// bytes go out of service in any case; repair also drops the records of cached
+// ones and puts rows right. progress, if not nil, hears of blobs done and in all. A blob that
 // cannot be dealt with is a finding; an error means that the check itself could
 // not go on.
 func (s *Scrubber) Check(ctx context.Context, repair bool, progress func(done, total int64)) (Report, error) {
@@ -186,11 +186,24 @@ func (s *Scrubber) check(ctx context.Context, d cache.Digest, repair bool) (faul
 	unlock := s.Locks.Lock(d)
 	defer unlock()
 	f, err = s.inspect(ctx, d)
-	if f.cause == nil || err != nil || !repair {
+	if f.cause == nil || err != nil {
 		return f, err
 	}
-	f.repaired, f.failed = s.takeOut(ctx, f)
+	if f.failed = s.isolate(ctx, f); f.failed == nil && repair {
+		f.repaired, f.failed = s.takeOut(ctx, f)
+	}
 	return f, ctx.Err()
+}
+
+// isolate keeps bytes that are known to be wrong from being served.
+func (s *Scrubber) isolate(ctx context.Context, f fault) error {
+	if !errors.Is(f.cause, cache.ErrCorrupt) {
+		return nil
+	}
+	if err := s.Store.Quarantine(ctx, f.digest); err != nil && !errors.Is(err, cache.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // inspect compares a blob with its row; one without a row is not wrong. An
@@ -232,19 +245,13 @@ func exhausted(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
-// takeOut keeps damaged bytes from being served, and reports whether the blob
-// can be had again without anybody's help. Bytes that could not be read at all
+// takeOut forgets a damaged blob that is cached, and reports whether it can be
+// had again without anybody's help. Bytes that could not be read at all
 // stay where they are, unless the medium failed under a cached blob: a missing
 // permission must not cost the whole cache. The caller holds the lock.
 func (s *Scrubber) takeOut(ctx context.Context, f fault) (bool, error) {
-	corrupt := errors.Is(f.cause, cache.ErrCorrupt)
-	if !corrupt && !errors.Is(f.cause, cache.ErrNotExist) && !errors.Is(f.cause, syscall.EIO) {
+	if !errors.Is(f.cause, cache.ErrCorrupt) && !errors.Is(f.cause, cache.ErrNotExist) && !errors.Is(f.cause, syscall.EIO) {
 		return false, nil
-	}
-	if corrupt {
-		if err := s.Store.Quarantine(ctx, f.digest); err != nil && !errors.Is(err, cache.ErrNotExist) {
-			return false, err
-		}
 	}
 	if f.hosted {
 		return false, nil

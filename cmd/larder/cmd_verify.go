@@ -23,9 +23,9 @@ func verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Hash what is stored and compare it with the records",
 		Long: `Hash what is stored and compare it with the records. A running server is asked;
-a data folder that no server uses is opened. Exit code 6 means that hosted
-packages are damaged. Damaged cached files are dropped with --repair, and come
-again with the next request.`,
+a data folder that no server uses is opened. Damaged bytes go out of service and
+are kept in quarantine; cached files come again with the next request. Exit code
+6 means that hosted packages are damaged.`,
 		Example: "  larder verify --data /var/lib/larder --repair", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			found, err := s.verify(cmd, data, repair)
@@ -36,7 +36,7 @@ again with the next request.`,
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", "", "data folder to look at")
-	cmd.Flags().BoolVar(&repair, "repair", false, "drop damaged cached files")
+	cmd.Flags().BoolVar(&repair, "repair", false, "also put the records right")
 	return s.flags(cmd)
 }
 
