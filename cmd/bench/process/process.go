@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"sync"
@@ -40,51 +41,79 @@ var (
 	ErrTimeout = errors.New("the process took too long")
 )
 
-// Start starts a child.
+// Start starts a child. It writes to the log itself: copying every line of a
+// busy server would cost a part of what is measured.
 func Start(o Options) (*Process, error) {
-	log, err := os.OpenFile(o.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(o.Log, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.Program, err)
 	}
+	from, err := log.Seek(0, io.SeekEnd) // behind what earlier children wrote
 	p := &Process{
 		cmd:   exec.Command(o.Program, o.Args...),
 		ready: make(chan struct{}),
 		done:  make(chan struct{}),
 	}
-	reader, writer := io.Pipe()
 	p.cmd.Env, p.cmd.Dir = o.Env, o.Dir
-	p.cmd.Stdout, p.cmd.Stderr = writer, writer
-	if err := p.cmd.Start(); err != nil {
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
 		log.Close()
 		return nil, fmt.Errorf("start %s: %w", o.Program, err)
 	}
-	var drained sync.WaitGroup
-	drained.Go(func() { p.watch(reader, log) })
+	ended := make(chan struct{})
+	var watched sync.WaitGroup
+	watched.Go(func() { p.watch(io.NewSectionReader(log, from, math.MaxInt64-from), ended) })
 	go func() {
 		p.err = p.cmd.Wait()
-		writer.Close()
-		drained.Wait()
+		close(ended)
+		watched.Wait()
 		log.Close()
 		close(p.done)
 	}()
 	return p, nil
 }
 
-// watch copies the output to the log and looks for the ready line, a JSON
-// object with the message "ready".
-func (p *Process) watch(output io.Reader, log io.Writer) {
-	ready, in := false, bufio.NewReaderSize(output, 64<<10)
+// The time between two looks at a log that has not grown: at first, and for a
+// child that is late or never says that it is ready.
+const (
+	look     = 2 * time.Millisecond
+	late     = 10 * time.Second
+	lateLook = 100 * time.Millisecond
+)
+
+// watch looks in the log for the ready line, a JSON object with the message
+// "ready", until the child has ended.
+func (p *Process) watch(log io.Reader, ended <-chan struct{}) {
+	var line []byte
+	in, last, begin := bufio.NewReader(log), false, time.Now()
 	for {
-		line, err := in.ReadSlice('\n')
-		// What cannot be logged must not stop the child.
-		_, _ = log.Write(line)
-		var said struct{ Message string }
-		if !ready && json.Unmarshal(line, &said) == nil && said.Message == "ready" {
-			ready = true
-			close(p.ready)
+		more, err := in.ReadBytes('\n')
+		line = append(line, more...)
+		if err == nil {
+			var said struct{ Message string }
+			if json.Unmarshal(line, &said) == nil && said.Message == "ready" {
+				close(p.ready)
+				return
+			}
+			line = line[:0]
+			continue
 		}
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		// The end of the log, so far. Once the child has ended, one more look
+		// sees all of it.
+		if last || err != io.EOF {
 			return
+		}
+		wait := look
+		if time.Since(begin) > late {
+			wait = lateLook
+		}
+		select {
+		case <-ended:
+			last = true
+		case <-time.After(wait):
 		}
 	}
 }
@@ -95,6 +124,11 @@ func (p *Process) Ready(limit time.Duration) error {
 	case <-p.ready:
 		return nil
 	case <-p.done:
+		select {
+		case <-p.ready: // both are so
+			return nil
+		default:
+		}
 		return fmt.Errorf("%w before it was ready: %v", ErrEnded, p.err)
 	case <-time.After(limit):
 		return fmt.Errorf("%w to get ready: more than %s", ErrTimeout, limit)

@@ -30,11 +30,44 @@ func TestReadyThenStop(t *testing.T) {
 	if now, peak, err := Memory(p.ID()); err != nil || now <= 0 || peak < now {
 		t.Errorf("memory %d, at most %d: %v", now, peak, err)
 	}
+	if mine, err := Anonymous(p.ID()); err != nil || mine <= 0 {
+		t.Errorf("anonymous memory %d: %v", mine, err)
+	}
 	if err := p.Stop(limit); err != nil {
 		t.Errorf("stop: %v", err)
 	}
+	if _, err := Anonymous(p.ID()); err == nil {
+		t.Error("a process that ended has memory")
+	}
 	if text, err := os.ReadFile(log); err != nil || !strings.HasPrefix(string(text), "plain\n{") {
 		t.Errorf("log %q, %v", text, err)
+	}
+}
+
+// TestSharedLog: what an earlier child said does not make a later one ready, and
+// what is said just before the end is heard.
+func TestSharedLog(t *testing.T) {
+	first, log := run(t, `echo '{"message":"ready"}'`)
+	if err := first.Ready(limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Kill(); !errors.Is(err, ErrEnded) {
+		t.Errorf("the first goes on: %v", err)
+	}
+	second, err := Start(Options{Program: "/bin/sh", Args: []string{"-c", "exit 3"}, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Ready(limit); !errors.Is(err, ErrEnded) {
+		t.Errorf("the second: %v", err)
+	}
+	third, err := Start(Options{Program: "/bin/sh", Args: []string{"-c", `printf '{"mess'; sleep 0.05; echo 'age":"ready"}'`}, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-third.done
+	if err := third.Ready(limit); err != nil {
+		t.Errorf("a line in two pieces: %v", err)
 	}
 }
 
