@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"larder/cache"
 	"larder/cache/evict"
 	"larder/formats"
 	"larder/policy"
@@ -111,6 +112,7 @@ type Options struct {
 	Pairing     formats.Pairing
 	Registries  []Registry
 	Maintenance Maintenance
+	Audit       cache.Index // that holds the audit log
 	Upstreams   func(ctx context.Context) []Upstream
 	// Reload reads the configuration again; on an error the old one holds.
 	Reload  func(ctx context.Context) error
@@ -128,7 +130,7 @@ type Options struct {
 // New checks the options and returns the handlers by first path segment: what
 // proxy.Options.Handlers takes.
 func New(o Options) (map[string]http.Handler, error) {
-	if o.Directory == nil || o.Identifier == nil || o.Pairing == nil || o.Maintenance == nil ||
+	if o.Directory == nil || o.Identifier == nil || o.Pairing == nil || o.Maintenance == nil || o.Audit == nil ||
 		o.Upstreams == nil || o.Reload == nil || o.Metrics == nil {
 		return nil, errors.New("admin: a part is missing")
 	}

@@ -58,6 +58,9 @@ func authorities() []authority {
 		{"POST", "/api/v1/package/restore?purl=pkg:npm/qN", "", admins},
 		{"GET", "/api/v1/explain?purl=pkg:npm/pN", "", everybody},
 		{"GET", "/api/v1/policy/explain?purl=pkg:npm/pN", "", everybody},
+		{"GET", "/api/v1/decisions/REFUSED", "", everybody},
+		{"GET", "/api/v1/audit", "", server},
+		{"POST", "/api/v1/audit/verify", "", server},
 		{"GET", "/api/v1/upstreams", "", server},
 		{"POST", "/api/v1/gc", "", server},
 		{"POST", "/api/v1/verify", "", server},
@@ -105,6 +108,10 @@ func (w *world) tries(row authority, n int, who, token string) {
 	path, body := fill.Replace(strings.ReplaceAll(row.path, "TOKEN", "@")), fill.Replace(row.body)
 	if strings.Contains(path, "@") {
 		path = strings.ReplaceAll(path, "@", w.another(token))
+	}
+	if strings.Contains(path, "REFUSED") {
+		id := w.do("POST", "/api/v1/gc", w.bob, "").Header().Get("X-Larder-Decision")
+		path = strings.ReplaceAll(path, "REFUSED", id)
 	}
 	rec := w.do(row.method, path, token, body)
 	refused := map[int]bool{http.StatusForbidden: true}

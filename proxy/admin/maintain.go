@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"larder/cache/evict"
+	"larder/policy/audit"
 )
 
 // Progress is a line of a stream while the work goes on.
@@ -15,12 +16,13 @@ type Progress struct {
 	Total int64 `json:"total,omitempty"` // 0: not known
 }
 
-// Line is one line of the stream that gc and verify answer with: some with
+// Line is one line of the stream that gc, verify and audit/verify answer with: some with
 // Progress, and a last one with the report or a Problem.
 type Line struct {
 	Progress     *Progress     `json:"progress,omitempty"`
 	Collection   *evict.Report `json:"collection,omitempty"`
 	Verification *Verification `json:"verification,omitempty"`
+	Audit        *audit.Report `json:"audit,omitempty"`
 	Problem      *Problem      `json:"problem,omitempty"`
 }
 

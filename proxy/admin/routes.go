@@ -55,6 +55,10 @@ func apiRoutes() []route {
 		{"GET", "/api/v1/explain", policy.Read, (*call).explain},
 		{"GET", "/api/v1/policy/explain", policy.Read, (*call).explain}, // the name that other registries give it
 
+		{"GET", "/api/v1/decisions/{id}", policy.Open, (*call).showDecision},
+		{"GET", "/api/v1/audit", policy.Administer, (*call).exportAudit},
+		{"POST", "/api/v1/audit/verify", policy.Administer, (*call).verifyAudit},
+
 		{"GET", "/api/v1/upstreams", policy.Administer, (*call).listUpstreams},
 		{"POST", "/api/v1/gc", policy.Administer, (*call).collect},
 		{"POST", "/api/v1/verify", policy.Administer, (*call).verify},

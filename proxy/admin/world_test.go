@@ -97,6 +97,12 @@ func (w *world) clock() time.Time {
 	return w.now
 }
 
+func (w *world) forward(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), work: &work{}, draining: make(chan struct{})}
@@ -152,7 +158,7 @@ func (w *world) record() {
 
 func (w *world) options(mount proxy.Mount, m *Metrics) Options {
 	return Options{
-		Directory: w.directory, Identifier: m.Identifier(w.accounts), Pairing: w.accounts.Pairing(), Maintenance: w.work,
+		Directory: w.directory, Identifier: m.Identifier(w.accounts), Pairing: w.accounts.Pairing(), Maintenance: w.work, Audit: w.index,
 		Registries: []Registry{{Mount: mount, Hosted: true, Upstreams: []string{"far"}}},
 		Upstreams: func(context.Context) []Upstream {
 			return []Upstream{{ID: "near", Format: "npm", State: "open"}, {ID: "far", Format: "npm", State: "ok"}}
