@@ -132,7 +132,7 @@ func (h *house) open(index cache.Index) {
 		},
 	})
 	handlers, err := admin.New(admin.Options{
-		Directory: h.dir, Identifier: h.people, Pairing: h.people.Pairing(), Maintenance: idle{},
+		Directory: h.dir, Identifier: h.people, Pairing: h.people.Pairing(), Maintenance: idle{}, Audit: index,
 		Registries: []admin.Registry{{Mount: mount, Hosted: true, Upstreams: []string{"far"}}},
 		Upstreams:  func(context.Context) []admin.Upstream { return nil },
 		Reload:     func(context.Context) error { return nil }, Metrics: admin.NewMetrics("test"),
