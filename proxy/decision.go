@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"larder/formats"
@@ -33,6 +34,9 @@ func (x *exchange) denial(f *formats.Failure) Denial {
 	}
 	if x.format != nil {
 		d.Resource.Format = x.format.Name()
+	}
+	if x.req.Package != "" && x.req.Version == "" {
+		d.Resource.File = strings.Join(x.path, "/") // tells files of a package apart
 	}
 	return d
 }

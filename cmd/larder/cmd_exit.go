@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"larder/cache"
+	"larder/policy/audit"
 )
 
 // Exit codes, as scripts see them.
@@ -70,7 +71,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, context.Canceled):
 		return exitInterrupt
-	case errors.Is(err, errDamaged), errors.Is(err, cache.ErrCorrupt):
+	case errors.Is(err, errDamaged), errors.Is(err, cache.ErrCorrupt), errors.As(err, new(*audit.Fault)):
 		return exitIntegrity
 	case errors.Is(err, errPartly):
 		return exitPartly
