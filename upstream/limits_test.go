@@ -124,7 +124,7 @@ func TestRequestsAreChecked(t *testing.T) {
 		{Method: http.MethodPut, Ref: "a"},
 		{Method: http.MethodGet, Ref: "a", Body: []byte("x")},
 		{Method: http.MethodPost, Ref: "a", Body: make([]byte, 16<<20+1)},
-		{Ref: "ftp://" + w.Host() + "/a"}, {Ref: "gopher://" + w.Host() + "/a"}, {Ref: "file:///etc/hostname"},
+		{Ref: "ftp://files.upstream.example/a"}, {Ref: "gopher://" + w.Host() + "/a"}, {Ref: "file:///etc/hostname"},
 		{Ref: "a/../../b"}, {Ref: "./a"}, {Ref: "a b"}, {Ref: "a\\b"}, {Ref: "a\x00"},
 	} {
 		fails(t, w.client, req, upstream.ErrRefused)

@@ -151,6 +151,20 @@ func TestEndFarAhead(t *testing.T) {
 	}
 }
 
+// TestWrongBodyFarAhead: a range that came early is cut where the flight has found
+// out meanwhile that the body is wrong.
+func TestWrongBodyFarAhead(t *testing.T) {
+	data := text(2 << 20)
+	b, open := farBench(t, data, nil)
+	r := b.follow(file("f", sumOf([]byte("other"))), 1<<20, 300<<10)
+	wantNext(t, r, data[1<<20:1<<20+100])
+	close(open)
+	b.landed()
+	if rest, err := io.ReadAll(r); !errors.Is(err, upstream.ErrCorrupt) {
+		t.Errorf("%d bytes, %v", len(rest), err)
+	}
+}
+
 // TestPartOfAnotherBody: what is not proved to be of the body under way is not
 // mixed with it; the flight brings the range.
 func TestPartOfAnotherBody(t *testing.T) {
@@ -247,7 +261,8 @@ func TestQueuedFlightWithoutClients(t *testing.T) {
 	if err := errors.Join(<-first, <-stays); err != nil {
 		t.Error(err)
 	}
-	b.landed()
+	b.far.Serve("/d", upstreamtest.Answer{Body: data})
+	b.want(file("d"), data, formats.Miss) // behind all that still queues
 	if n := b.far.Requests("/c"); n != 0 || b.far.Requests("/b") != 1 {
 		t.Errorf("%d requests for what nobody wanted, log %v", n, b.far.Log())
 	}
