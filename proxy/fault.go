@@ -229,6 +229,11 @@ func (x *exchange) explain(f *formats.Failure, h http.Header) {
 	if errors.As(f.Err, &beyond) {
 		h.Set("Content-Range", fmt.Sprintf("bytes */%d", beyond.Size))
 	}
+	if f.Status == http.StatusNotFound && x.gated && x.req.Action == policy.Read {
+		// On every one alike: whether an upstream was asked, now or before, would
+		// tell what is missing from what is hidden.
+		h.Set("X-Cache", string(formats.Negative))
+	}
 	x.decided(f, h)
 	var refusal *policy.Refusal
 	if f.Status != http.StatusForbidden || !errors.As(f.Err, &refusal) {

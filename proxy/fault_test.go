@@ -116,6 +116,12 @@ func TestThreat08HiddenLooksMissing(t *testing.T) {
 			t.Errorf("%s: %d %q %v\nhidden: %d %q %v", name, resp.StatusCode, body, resp.Header, hidden.StatusCode, hiddenBody, hidden.Header)
 		}
 	}
+	if hidden.Header.Get("X-Cache") != "negative" {
+		t.Errorf("X-Cache of what is hidden: %q", hidden.Header.Get("X-Cache"))
+	}
+	if down, _ := ask("/pad/lava/1", allow, upstream.ErrUnavailable); down.Header.Get("X-Cache") != "" {
+		t.Errorf("X-Cache of an outage: %q", down.Header.Get("X-Cache"))
+	}
 	// The same when the name is not even resolved.
 	lost, lostBody := ask("/pad/lost/1", allow, nil)
 	hidden, hiddenBody = ask("/pad/lost/1", hide, nil)
