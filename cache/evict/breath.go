@@ -10,7 +10,7 @@ import (
 const (
 	breath    = 5 * time.Millisecond
 	looks     = 32  // files looked at between two rests
-	deletions = 16  // blobs evicted or deleted
+	deletions = 8   // blobs evicted or deleted
 	notes     = 128 // uses written
 )
 

@@ -2,6 +2,7 @@ package evict
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"testing"
@@ -76,13 +77,30 @@ func TestFlushRests(t *testing.T) {
 func TestCollectionRests(t *testing.T) {
 	b, old := onDisk(t)
 	for i := range 6 * looks {
-		old(b.orphan(fmt.Sprint("orphan ", i)), orphanAge)
+		old(b.add(fmt.Sprint("known ", i), refs.Cached), orphanAge)
 	}
 	looked := 0
 	rests := b.rests(2*looks, func() int { return looked })
 	r, err := b.evict.GC(context.Background(), false, func(n int) { looked = n })
-	if err != nil || r.Orphans != 6*looks || looked != 6*looks || *rests < 3 {
+	if err != nil || r.Blobs != 0 || looked != 6*looks || *rests < 3 {
 		t.Errorf("%+v, looked at %d with %d rests (%v)", r, looked, *rests, err)
+	}
+}
+
+func TestDeletionRests(t *testing.T) {
+	b, old := onDisk(t)
+	var lost []cache.Blob
+	for i := 0; len(lost) < 5*deletions; i++ {
+		// All in one folder.
+		name := fmt.Sprint("lost ", i)
+		if sha256.Sum256(body(name))[0] == 0 {
+			lost = append(lost, b.orphan(name))
+			old(lost[len(lost)-1], orphanAge)
+		}
+	}
+	rests := b.rests(deletions, func() int { return len(b.left(lost)) })
+	if r := b.gc(false); r.Orphans != len(lost) || *rests < 4 {
+		t.Errorf("%+v with %d rests", r, *rests)
 	}
 }
 

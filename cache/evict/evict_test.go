@@ -58,10 +58,12 @@ func (b *bench) gc(dry bool) Report {
 	return r
 }
 
+func body(name string) []byte { return bytes.Repeat([]byte(name+"."), 3<<10)[:3<<10] }
+
 // add stores a blob of 3 KiB, which costs 5 KiB, under one edge.
 func (b *bench) add(name string, kind refs.Kind) cache.Blob {
 	b.t.Helper()
-	body := bytes.Repeat([]byte(name+"."), 3<<10)[:3<<10]
+	body := body(name)
 	blob, err := cache.Put(context.Background(), b.store, bytes.NewReader(body), int64(len(body)))
 	if err != nil {
 		b.t.Fatal(err)

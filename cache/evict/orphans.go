@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"larder/cache"
@@ -92,7 +93,12 @@ func (e *Evictor) orphanPage(ctx context.Context, store folders, page []cache.Bl
 		}
 		return nil
 	}
-	return e.collect(ctx, old, now, report)
+	for some := range slices.Chunk(old, deletions) {
+		if err := errors.Join(e.collect(ctx, some, now, report), e.breathe(ctx)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unknown returns the blobs of a page that have no row and no intent.
