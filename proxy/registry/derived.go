@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
 	"io"
 	"strings"
 
@@ -35,7 +36,10 @@ func (e *Engine) derived(ctx context.Context, etag string) ([]byte, error) {
 	if err == nil {
 		defer c.Close()
 		body := make([]byte, rec.Size)
-		if _, err = io.ReadFull(c.File, body); err == nil {
+		if _, err = io.ReadFull(c.File, body); err == nil && sha256.Sum256(body) != rec.Digest {
+			err = cache.ErrCorrupt
+		}
+		if err == nil {
 			e.opt.Room.Touch(rec.Digest)
 			return body, nil
 		}

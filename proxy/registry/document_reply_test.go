@@ -143,6 +143,8 @@ func TestTroubleBeginsAnew(t *testing.T) {
 	b.clock.advance(day)
 	b.sees("p: one", formats.Stale)
 	wait(1, 5*time.Second)
+	b.sees("p: one", formats.Stale)
+	b.asked("/p", 1)
 }
 
 // TestConfirmedTooLate: an answer of "not modified" brings nothing back that was

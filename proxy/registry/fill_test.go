@@ -138,7 +138,7 @@ func TestPinOfAnotherVersion(t *testing.T) {
 	b.stored(file("f"))
 	b.clock.advance(time.Second)
 	b.evict(data)
-	for _, row := range [][]byte{nil, {2}, append([]byte{9}, make([]byte, 32)...), make([]byte, 40)} {
+	for _, row := range [][]byte{nil, {2}, append([]byte{9}, sumOf(data).Value...), make([]byte, 40)} {
 		err := b.index.Update(context.Background(), func(w cache.Writer) error { return w.Put([]byte(b.rows("s")[0]), row) })
 		if err != nil {
 			t.Fatal(err)

@@ -387,3 +387,29 @@ func TestChangesCountAtOnce(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+// TestPublishedBytesStay when the lease of their upload is long over (I5).
+func TestPublishedBytesStay(t *testing.T) {
+	b := newBench(t)
+	data := text(100)
+	if err := publish(b.as("alice", ""), "mine", "1", data); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.advance(400 * day)
+	b.sweep()
+	d := cache.Digest(sumOf(data).Value)
+	err := b.index.View(context.Background(), func(r cache.Reader) error {
+		hosted, err := refs.IsHosted(r, d)
+		if !hosted {
+			t.Error("nothing says that a package uses the bytes")
+		}
+		if _, doomed := refs.Unused(r, d); doomed == nil {
+			t.Error("the bytes are to be deleted")
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.want(hostedFile("mine", "1"), data, formats.Hosted)
+}

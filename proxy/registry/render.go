@@ -3,6 +3,8 @@ package registry
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 
@@ -26,7 +28,7 @@ type input interface {
 }
 
 // upstreamInput is the body as it came. It was read whole before it was
-// recorded, so that failing to read it now means that it is damaged.
+// recorded, so that failing to read the same now means that it is damaged.
 type upstreamInput struct {
 	engine *Engine
 	record *documentRecord
@@ -50,11 +52,16 @@ func (u upstreamInput) render(ctx context.Context, dst io.Writer, d formats.Docu
 	if err != nil {
 		return fmt.Errorf("%w: %w", cache.ErrCorrupt, err)
 	}
-	whole := &noting{from: decoded}
-	if err := d.Render(dst, whole, v); whole.err == nil {
-		return err
+	sum := sha256.New()
+	whole := io.TeeReader(decoded, sum)
+	err = d.Render(dst, whole, v)
+	if _, rest := io.Copy(io.Discard, whole); rest != nil {
+		return fmt.Errorf("%w: %w", cache.ErrCorrupt, rest)
 	}
-	return fmt.Errorf("%w: %w", cache.ErrCorrupt, whole.err)
+	if got := hex.EncodeToString(sum.Sum(nil)); got != u.record.Identity {
+		return fmt.Errorf("document %s: SHA-256 %s, was %s: %w", d.Name, got, u.record.Identity, cache.ErrCorrupt)
+	}
+	return err
 }
 
 type hostedInput struct {
