@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"crypto/rand"
-	"encoding/base32"
 	"errors"
 	"net/http"
 	"strings"
@@ -12,18 +10,6 @@ import (
 	"larder/policy"
 	"larder/policy/audit"
 )
-
-// decisionWords are the digits of ids of decisions: none can be taken for
-// another when it is read out or typed from a terminal.
-const decisionWords = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-// newDecision returns an id that nobody guesses: whoever holds one may read why
-// a request was refused.
-func newDecision() string {
-	var b [10]byte
-	rand.Read(b[:]) // never fails (crypto/rand)
-	return base32.NewEncoding(decisionWords).EncodeToString(b[:])
-}
 
 // denial is a failure as it is recorded.
 func (x *exchange) denial(f *formats.Failure) Denial {

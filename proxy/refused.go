@@ -47,7 +47,7 @@ func (d *Denial) hidden() bool {
 // record is what the log keeps of the refusal.
 func (d *Denial) record() audit.Record {
 	r := audit.Record{
-		Action: string(d.Action), Resource: d.Resource, Status: d.Status, DecisionID: newDecision(),
+		Action: string(d.Action), Resource: d.Resource, Status: d.Status, DecisionID: audit.NewDecisionID(),
 		Reason: audit.Reason{Sentence: d.Sentence},
 	}
 	switch {

@@ -59,10 +59,7 @@ func FromContext(ctx context.Context) (Visit, bool) {
 }
 
 func (x *exchange) context() context.Context {
-	v := Visit{RequestID: x.id, Remote: x.remote, Origin: x.edge.public, x: x}
-	if v.Origin == "" {
-		v.Origin = x.root
-	}
+	v := Visit{RequestID: x.id, Remote: x.remote, Origin: x.origin(), x: x}
 	return context.WithValue(x.r.Context(), visitKey{}, v)
 }
 

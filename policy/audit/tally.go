@@ -134,7 +134,7 @@ func (t *tally) add(l likeness, r Record) *group {
 		t.groups, t.callers = map[likeness]*group{}, map[caller]int{}
 	}
 	if r.DecisionID == "" {
-		r.DecisionID = newDecisionID()
+		r.DecisionID = NewDecisionID()
 	}
 	g := &group{likeness: l, record: r, since: r.Time}
 	t.groups[l] = g
@@ -142,8 +142,9 @@ func (t *tally) add(l likeness, r Record) *group {
 	return g
 }
 
-// newDecisionID draws 60 bits: enough that nobody guesses one.
-func newDecisionID() string { return rand.Text()[:12] }
+// NewDecisionID returns an id of 12 letters and digits (60 bits): enough that
+// nobody guesses one, for whoever holds it may read why a request was refused.
+func NewDecisionID() string { return rand.Text()[:12] }
 
 func itself(r *Record) Record { return *r }
 
