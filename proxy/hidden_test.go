@@ -265,7 +265,7 @@ func TestThreat08NothingTellsHiddenFromMissing(t *testing.T) {
 		{method: "GET", path: "/api/v1/package?purl=pkg:npm/PURL"}, {method: "HEAD", path: "/api/v1/package?purl=pkg:npm/PURL@1.0.0"},
 		{method: "GET", path: "/api/v1/package?purl=pkg:npm/PURL@9.9.9"},
 		{method: "DELETE", path: "/api/v1/package?purl=pkg:npm/PURL"}, {method: "DELETE", path: "/api/v1/package?purl=pkg:npm/PURL@1.0.0&dry_run=true"},
-		{method: "POST", path: "/api/v1/package/restore?purl=pkg:npm/PURL"}, {method: "GET", path: "/api/v1/explain?purl=pkg:npm/PURL"},
+		{method: "POST", path: "/api/v1/package/restore?purl=pkg:npm/PURL"}, {method: "GET", path: "/api/v1/policy/explain?purl=pkg:npm/PURL"},
 		{method: "GET", path: "/api/v1/packages?prefix=PURL"},
 	}
 	outsiders := []string{"bob", "mia", "bob, limited", "bob, delete only", "admin, limited"}

@@ -31,7 +31,7 @@ version. It tells no more than the token in use may know.`,
 			}
 			query := url.Values{"purl": {which.String()}, "registry": {registry}}
 			var e admin.Explanation
-			if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/explain", query, nil, &e); err != nil {
+			if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/policy/explain", query, nil, &e); err != nil {
 				return err
 			}
 			return s.show(cmd, e, func(w io.Writer) { explanationTable(w, e) })

@@ -56,7 +56,6 @@ func authorities() []authority {
 		{"GET", "/api/v1/package?purl=pkg:npm/pN", "", readers},
 		{"DELETE", "/api/v1/package?purl=pkg:npm/pN", "", admins},
 		{"POST", "/api/v1/package/restore?purl=pkg:npm/qN", "", admins},
-		{"GET", "/api/v1/explain?purl=pkg:npm/pN", "", everybody},
 		{"GET", "/api/v1/policy/explain?purl=pkg:npm/pN", "", everybody},
 		{"GET", "/api/v1/decisions/REFUSED", "", everybody},
 		{"GET", "/api/v1/audit", "", server},

@@ -252,7 +252,7 @@ func TestExplain(t *testing.T) {
 	w.want(201, "POST", "/api/v1/claims", w.admin, `{"id":"ours","formats":["npm"],"match":["@acme/**"],"repository":"acme/packages"}`)
 	w.publish("tool", "1.0.0", w.admin)
 	explain := func(purl, token string) (e Explanation) {
-		w.get("/api/v1/explain?purl="+purl, token, &e)
+		w.get("/api/v1/policy/explain?purl="+purl, token, &e)
 		return e
 	}
 	e := explain("pkg:npm/tool", w.bob)
@@ -277,8 +277,8 @@ func TestExplain(t *testing.T) {
 	if fmt.Sprint(one) != fmt.Sprint(other) || one.Read.Allowed || one.Repository != "" || one.Claim != "" || one.Source != "" {
 		t.Errorf("hidden  %+v\nmissing %+v", one, other)
 	}
-	w.want(400, "GET", "/api/v1/explain?purl=pkg:npm/x&registry=other", w.admin, "")
-	w.want(400, "GET", "/api/v1/explain", w.admin, "")
+	w.want(400, "GET", "/api/v1/policy/explain?purl=pkg:npm/x&registry=other", w.admin, "")
+	w.want(400, "GET", "/api/v1/policy/explain", w.admin, "")
 }
 
 // The rules are told to those who may read the name, and to nobody else.
@@ -321,7 +321,7 @@ func TestExplainOfAMirror(t *testing.T) {
 	handlers, err := New(opt)
 	w.must(err)
 	rec := httptest.NewRecorder()
-	handlers["api"].ServeHTTP(rec, httptest.NewRequest("GET", "/api/v1/explain?purl=pkg:npm/x", nil))
+	handlers["api"].ServeHTTP(rec, httptest.NewRequest("GET", "/api/v1/policy/explain?purl=pkg:npm/x", nil))
 	var e Explanation
 	w.must(json.Unmarshal(rec.Body.Bytes(), &e))
 	if e.Source != "none" || e.Publish.Allowed || e.Publish.Reason == "" {

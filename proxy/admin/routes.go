@@ -52,8 +52,7 @@ func apiRoutes() []route {
 		{"GET", "/api/v1/package", policy.Read, (*call).showPackage},
 		{"DELETE", "/api/v1/package", policy.Delete, (*call).deletePackage},
 		{"POST", "/api/v1/package/restore", policy.Restore, (*call).restorePackage},
-		{"GET", "/api/v1/explain", policy.Read, (*call).explain},
-		{"GET", "/api/v1/policy/explain", policy.Read, (*call).explain}, // the name that other registries give it
+		{"GET", "/api/v1/policy/explain", policy.Read, (*call).explain},
 
 		{"GET", "/api/v1/decisions/{id}", policy.Open, (*call).showDecision},
 		{"GET", "/api/v1/audit", policy.Administer, (*call).exportAudit},
