@@ -24,6 +24,7 @@ func TestHeadAndBodyLeaveTogether(t *testing.T) {
 		{name: "body that fits net/http's buffer", size: headRoom, writes: 2}, // the end comes by net/http's last flush
 		{name: "larger body", size: 64 << 10, writes: 0},
 		{name: "file", size: 1 << 20, file: true, writes: 0},
+		{name: "large file", size: joinFile + 1, file: true, writes: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.file && runtime.GOOS != "linux" {

@@ -130,6 +130,9 @@ func (w *writer) ReadFrom(src io.Reader) (int64, error) {
 	if _, ok := limited.R.(*os.File); !ok || w.from == nil {
 		return io.Copy(writeOnly{w}, src)
 	}
+	if limited.N > joinFile {
+		w.conn = nil
+	}
 	var sent int64
 	piece := &io.LimitedReader{R: limited.R}
 	for limited.N > 0 {
