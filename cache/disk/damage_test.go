@@ -62,10 +62,16 @@ func TestDamagedByHand(t *testing.T) {
 	}
 	mustPut(t, s, b)
 	wantBlobs(t, s, b)
+}
 
-	// As long as before, and other bytes: what is stored now was verified, and
-	// must not be given up for what rests there.
-	damage(t, root, d, body("rotten", len(b)))
+// As long as before, and other bytes: what is stored now was verified, and must
+// not be given up for what rests there.
+func TestRottenByHand(t *testing.T) {
+	root := t.TempDir()
+	s := open(t, root, nil)
+	b := body("rotten", 100_000)
+	d := mustPut(t, s, b).Digest
+	damage(t, root, d, body("other", len(b)))
 	old, err := s.Open(t.Context(), d)
 	if err != nil {
 		t.Fatal(err)
@@ -76,9 +82,14 @@ func TestDamagedByHand(t *testing.T) {
 	if got, err := io.ReadAll(old); err != nil || len(got) != len(b) {
 		t.Errorf("who had the old file open read %d bytes, %v", len(got), err)
 	}
+}
 
-	folder := filepath.Dir(blobPath(root, d))
-	if err := os.RemoveAll(folder); err != nil {
+func TestFolderGone(t *testing.T) {
+	root := t.TempDir()
+	s := open(t, root, nil)
+	b := body("folder", 1000)
+	d := mustPut(t, s, b).Digest
+	if err := os.RemoveAll(filepath.Dir(blobPath(root, d))); err != nil {
 		t.Fatal(err)
 	}
 	var listErrs int

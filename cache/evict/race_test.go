@@ -41,10 +41,8 @@ func (b *bench) commit(body []byte, e refs.Edge) (cache.Blob, error) {
 // The same bytes are fetched, evicted, published, retracted and collected all
 // at once: bytes that a record names are there, always.
 func TestPublishAndEvictionRace(t *testing.T) {
-	const bodies, rounds = 4, 60
 	b := newBenchOn(t, 1<<20, memory.NewIndex(), memory.NewStore())
-	body := func(i int) []byte { return bytes.Repeat(fmt.Appendf(nil, "body %d ", i%bodies), 400) }
-	var all sync.WaitGroup
+	var all, work sync.WaitGroup
 	stop := make(chan struct{})
 	for range 2 {
 		all.Go(func() { // evicts everything cached, and deletes all that is due
@@ -61,59 +59,67 @@ func TestPublishAndEvictionRace(t *testing.T) {
 			}
 		})
 	}
-	var work sync.WaitGroup
 	for g := range 3 {
-		work.Go(func() {
-			for i := range rounds {
-				record := fmt.Appendf(nil, "fhosted %d", g)
-				blob, err := b.commit(body(i), refs.Edge{Kind: refs.Hosted, Record: record})
-				if err != nil {
-					t.Error(err)
-				}
-				if !b.there(blob) {
-					t.Errorf("published bytes are gone in round %d", i)
-				}
-				if _, err := b.commit(body(i+1), refs.Edge{Kind: refs.Cached, Record: fmt.Appendf(nil, "fcached %d", g)}); err != nil {
-					t.Error(err)
-				}
-				err = b.index.Update(context.Background(), func(w cache.Writer) error {
-					return errors.Join(w.Delete(record), refs.Unlink(w, blob.Digest, refs.Edge{Kind: refs.Hosted, Record: record}, b.now))
-				})
-				if err != nil {
-					t.Error(err)
-				}
-			}
-		})
+		work.Go(func() { b.publishAndRetract(g) })
 	}
 	work.Wait()
 	close(stop)
 	all.Wait()
 	b.gc(false)
+	b.wantWhole()
+}
+
+// publishAndRetract commits bytes that the others commit too, hosted and
+// cached, and takes the hosted ones back.
+func (b *bench) publishAndRetract(g int) {
+	const bodies, rounds = 4, 60
+	body := func(i int) []byte { return bytes.Repeat(fmt.Appendf(nil, "body %d ", i%bodies), 400) }
+	hosted := refs.Edge{Kind: refs.Hosted, Record: fmt.Appendf(nil, "fhosted %d", g)}
+	cached := refs.Edge{Kind: refs.Cached, Record: fmt.Appendf(nil, "fcached %d", g)}
+	for i := range rounds {
+		blob, err := b.commit(body(i), hosted)
+		if err != nil {
+			b.t.Error(err)
+		}
+		if !b.there(blob) {
+			b.t.Errorf("published bytes are gone in round %d", i)
+		}
+		if _, err := b.commit(body(i+1), cached); err != nil {
+			b.t.Error(err)
+		}
+		err = b.index.Update(context.Background(), func(w cache.Writer) error {
+			return errors.Join(w.Delete(hosted.Record), refs.Unlink(w, blob.Digest, hosted, b.now))
+		})
+		if err != nil {
+			b.t.Error(err)
+		}
+	}
+}
+
+// wantWhole: what is recorded is there, and what is there is recorded.
+func (b *bench) wantWhole() {
+	b.t.Helper()
 	err := b.index.View(context.Background(), func(r cache.Reader) error {
 		for info, err := range refs.Blobs(r, nil) {
 			if err != nil {
 				return err
 			}
 			if !b.there(info.Blob) {
-				t.Errorf("%s is recorded and not there", info.Blob.Digest)
+				b.t.Errorf("%s is recorded and not there", info.Blob.Digest)
+			}
+		}
+		for blob, err := range b.store.List(context.Background()) {
+			if err != nil {
+				return err
+			}
+			if _, err := refs.Lookup(r, blob.Digest); err != nil {
+				b.t.Errorf("%s is there for nothing: %v", blob.Digest, err)
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		t.Fatal(err)
-	}
-	for blob, err := range b.store.List(context.Background()) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		err := b.index.View(context.Background(), func(r cache.Reader) error {
-			_, err := refs.Lookup(r, blob.Digest)
-			return err
-		})
-		if err != nil {
-			t.Errorf("%s is there for nothing: %v", blob.Digest, err)
-		}
+		b.t.Fatal(err)
 	}
 }
 
