@@ -109,18 +109,27 @@ func (u *upstreams) states(context.Context) []admin.Upstream {
 }
 
 // verifyFolder checks a data folder that no server holds.
-func verifyFolder(ctx context.Context, data string, repair bool, progress func(done, total int64)) (admin.Verification, error) {
+func verifyFolder(ctx context.Context, data string, repair bool, progress func(done, total int64)) (found admin.Verification, err error) {
+	err = inFolder(data, func(n *node) error {
+		found, err = maintenance{n}.Verify(ctx, repair, progress)
+		return err
+	})
+	return found, err
+}
+
+// inFolder opens the store and the index of a data folder, and no more.
+// Errors: disk.ErrLocked while a server holds it.
+func inFolder(data string, fn func(*node) error) error {
 	n := &node{locks: &refs.Locks{}, clock: time.Now, metrics: admin.NewMetrics(version())}
 	var err error
 	if n.store, err = disk.Open(data, disk.Options{}); err != nil {
-		return admin.Verification{}, err
+		return err
 	}
 	n.index, err = badger.Open(filepath.Join(data, "index"), badger.Options{Critical: n.store.Room().Critical})
 	if err != nil {
-		return admin.Verification{}, errors.Join(err, n.close())
+		return errors.Join(err, n.close())
 	}
-	found, err := maintenance{n}.Verify(ctx, repair, progress)
-	return found, errors.Join(err, n.close())
+	return errors.Join(fn(n), n.close())
 }
 
 // usage is what the store holds, for metrics.

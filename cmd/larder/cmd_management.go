@@ -13,7 +13,7 @@ func addManagement(root *cobra.Command) {
 	root.AddCommand(
 		userCommand(), orgCommand(), repoCommand(), grantCommand(), claimCommand(), tokenCommand(),
 		pkgCommand(), whyCommand(), loginCommand(), logoutCommand(), whoamiCommand(),
-		cacheCommand(), verifyCommand(), auditCommand(), upstreamsCommand(), discoverCommand(), initCommand(), configCommand(),
+		cacheCommand(), verifyCommand(), auditCommand(), upstreamsCommand(), discoverCommand(), initCommand(), configCommand(), adminCommand(),
 		healthcheckCommand(), exitCodesTopic(),
 	)
 	root.Args = noSuchCommand

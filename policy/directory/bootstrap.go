@@ -35,27 +35,77 @@ func (d *Directory) Bootstrap(ctx context.Context, tokenFile string) (created bo
 	if !created {
 		return false, nil
 	}
-	t := Token{User: FirstAdmin, Kind: token.Personal, Name: "first admin token", Scopes: policy.AllScopes(), Created: d.now().UTC()}
-	secret, err := d.issue(&t, t.Kind)
+	t, secret, err := d.adminToken("first admin token")
 	if err != nil {
 		return false, fmt.Errorf("bootstrap: %w", err)
 	}
-	if err := writeSecret(tokenFile, secret); err != nil {
-		return false, fmt.Errorf("bootstrap: write the admin token: %w", err)
+	if err := ToFile(tokenFile)(secret); err != nil {
+		return false, fmt.Errorf("bootstrap: %w", err)
 	}
 	err = d.change(ctx, "bootstrap", func(w cache.Writer) error {
 		if err := putOwner(w, Account{Name: FirstAdmin, Admin: true, Created: t.Created}, policy.Public); err != nil {
 			return err
 		}
-		if err := putToken(w, secret.Digest(), tokenRow{Token: t}); err != nil {
-			return err
-		}
-		return d.record(ctx, w, policy.Subject{}, audit.Record{
-			Actor: audit.Actor{Kind: audit.System}, Action: "instance.bootstrap",
-			Resource: audit.Resource{Owner: FirstAdmin, ID: t.ID}, After: tokenState(t),
-		})
+		return d.putAdminToken(ctx, w, "instance.bootstrap", t, secret)
 	})
 	return err == nil, err
+}
+
+// Recover is for those who hold the data folder and no administrator's token:
+// it makes another token with all scopes that never expires, for the account
+// admin, which is resumed and made an administrator where it is not. Tokens
+// made before stay as good as they were. deliver gets the secret before the
+// token counts; should it fail, nothing has changed. Errors: cache.ErrNotExist
+// where Bootstrap never ran, ErrConflict beyond MaxTokens, those of deliver.
+func (d *Directory) Recover(ctx context.Context, deliver func(token.Secret) error) (Token, error) {
+	if _, err := d.Account(ctx, FirstAdmin); err != nil {
+		return Token{}, err
+	}
+	t, secret, err := d.adminToken("recovered admin token")
+	if err != nil {
+		return Token{}, fmt.Errorf("recover: %w", err)
+	}
+	if err := deliver(secret); err != nil {
+		return Token{}, fmt.Errorf("recover: %w", err)
+	}
+	return t, d.change(ctx, "recover", func(w cache.Writer) error {
+		if err := amend(w, FirstAdmin, false, func(a *Account) { a.Admin, a.Suspended = true, false }); err != nil {
+			return err
+		}
+		if err := countTokens(w, FirstAdmin); err != nil {
+			return err
+		}
+		return d.putAdminToken(ctx, w, "instance.recover", t, secret)
+	})
+}
+
+// adminToken draws a token that may do everything.
+func (d *Directory) adminToken(name string) (Token, token.Secret, error) {
+	t := Token{User: FirstAdmin, Kind: token.Personal, Name: name, Scopes: policy.AllScopes(), Created: d.now().UTC()}
+	secret, err := d.issue(&t, t.Kind)
+	return t, secret, err
+}
+
+// putAdminToken stores a token that nobody signed in for, and records it.
+func (d *Directory) putAdminToken(ctx context.Context, w cache.Writer, action string, t Token, secret token.Secret) error {
+	if err := putToken(w, secret.Digest(), tokenRow{Token: t}); err != nil {
+		return err
+	}
+	return d.record(ctx, w, policy.Subject{}, audit.Record{
+		Actor: audit.Actor{Kind: audit.System}, Action: action,
+		Resource: audit.Resource{Owner: FirstAdmin, ID: t.ID}, After: tokenState(t),
+	})
+}
+
+// ToFile delivers a secret to a file: mode 0600, the token and a newline, and
+// whatever stood there before is replaced as a whole.
+func ToFile(name string) func(token.Secret) error {
+	return func(s token.Secret) error {
+		if err := writeSecret(name, s); err != nil {
+			return fmt.Errorf("write the admin token: %w", err)
+		}
+		return nil
+	}
 }
 
 // writeSecret writes the file beside its place and moves it there, so that it
