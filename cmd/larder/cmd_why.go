@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"larder/policy/rules"
 	"larder/proxy/admin"
 )
 
@@ -55,12 +56,23 @@ func explanationTable(w io.Writer, e admin.Explanation) {
 			row(w, line[0]+":", line[1])
 		}
 	}
-	if e.Version != nil {
+	switch {
+	case e.Version != nil:
 		row(w, "version:", verdictText(*e.Version))
+	case e.Rules != nil && strings.Contains(e.Purl, "@"):
+		row(w, "version:", "not known here yet: the rules are asked about its name, and about the version once a client asks for it")
 	}
 	for _, f := range e.Rules {
-		row(w, "rule "+f.Rule+":", string(f.Verdict)+", "+f.Reason)
+		row(w, "rule "+f.Rule+":", ruleVerdict(f)+", "+f.Reason)
 	}
+}
+
+// ruleVerdict is what a rule does: in mode warn it refuses nothing.
+func ruleVerdict(f rules.Finding) string {
+	if f.Verdict == rules.Refuse && f.Mode == "warn" {
+		return "would refuse (mode warn)"
+	}
+	return string(f.Verdict)
 }
 
 func origin(e admin.Explanation) string {
