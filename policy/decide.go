@@ -53,6 +53,10 @@ const signIn = "sign in, or send a valid token"
 
 func deny(reason string) Decision { return Decision{Verdict: Deny, Reason: reason} }
 
+func limited(reason string) Decision {
+	return Decision{Verdict: Deny, Reason: reason, Limited: true}
+}
+
 // public reports whether a resource is readable by everyone. A name that is
 // not ours is what an upstream shows to everyone; anything else that has no
 // visibility is private.
@@ -75,8 +79,10 @@ func decideRead(in Input) Decision {
 		return Decision{Verdict: Challenge, Reason: "reading this needs a credential: " + signIn}
 	case public:
 		return Decision{Verdict: Allow}
-	case !s.Limits.cover(res) || in.readRole() < RoleRead:
-		return Decision{Verdict: Hide}
+	case in.readRole() < RoleRead:
+		return Decision{Verdict: Hide, Needs: RoleRead}
+	case !s.Limits.cover(res):
+		return Decision{Verdict: Hide, Limited: true}
 	case !Holds(s.Scopes, ReadPackages):
 		return lacksScope("read", res, ReadPackages, ReadPackages, WritePackages)
 	}
@@ -129,7 +135,7 @@ func decideWrite(in Input) Decision {
 		return lacksRole(n, in)
 	}
 	if !s.Limits.cover(res) {
-		return deny("this token may not " + n.verb + " " + res.title() + ": it is limited to other owners, repositories, packages or formats; use a token without that limit")
+		return limited("this token may not " + n.verb + " " + res.title() + ": it is limited to other owners, repositories, packages or formats; use a token without that limit")
 	}
 	return Decision{Verdict: Allow}
 }
@@ -141,8 +147,9 @@ func lacksRole(n need, in Input) Decision {
 	if in.Standing.Role > RoleNone && (in.Resource.Hosted || in.Resource.Package == "") {
 		where = "the repository " + in.Resource.Repository
 	}
-	return deny(in.Subject.User + " may not " + n.verb + " " + in.Resource.title() + ": this needs the role " +
-		n.role.String() + " in " + where + "; ask an owner of it for a grant")
+	return Decision{Verdict: Deny, Needs: n.role,
+		Reason: in.Subject.User + " may not " + n.verb + " " + in.Resource.title() + ": this needs the role " +
+			n.role.String() + " in " + where + "; ask an owner of it for a grant"}
 }
 
 func accepted(scope Scope) []Scope {
@@ -178,7 +185,7 @@ func decideOrganize(in Input) Decision {
 		return Decision{Verdict: Deny, Accepted: []Scope{AdminOrg},
 			Reason: "this token may not manage organizations: it lacks the scope admin:org; use a token that has it"}
 	case s.Limits.resources() && !s.Limits.organizes(in.Resource):
-		return deny("this token is limited to certain owners or packages: managing this organization needs one without that limit")
+		return limited("this token is limited to certain owners or packages: managing this organization needs one without that limit")
 	case !in.Standing.Owner:
 		return deny(s.User + " is no owner of this organization: ask one of its owners")
 	}
@@ -198,7 +205,7 @@ func decideAdminister(in Input) Decision {
 		return Decision{Verdict: Deny, Accepted: []Scope{AdminInstance},
 			Reason: "this token may not administer the server: it lacks the scope admin:instance; use a token that has it"}
 	case s.Limits.resources():
-		return deny("this token is limited to certain owners or packages: administering the server needs one without limits")
+		return limited("this token is limited to certain owners or packages: administering the server needs one without limits")
 	case !s.Admin:
 		return deny(s.User + " is no administrator of this server: ask one")
 	}

@@ -287,3 +287,31 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 		t.Errorf("a decision allocates %v times", n)
 	}
 }
+
+// What a refusal is recorded with: the one thing that was missing.
+func TestDecisionsNameWhatWasMissing(t *testing.T) {
+	private := Resource{Format: "npm", Package: "@acme/one", Repository: "acme/packages", Visibility: Private, Hosted: true}
+	subject := func(l Limits, s ...Scope) Subject { return Subject{User: "ann", Scopes: s, Limits: l} }
+	elsewhere := Limits{Repositories: []string{"acme/other"}}
+	for _, tt := range []struct {
+		what   string
+		in     Input
+		needs  Role
+		limit  bool
+		scopes int
+	}{
+		{"read without a role", Input{Subject: subject(Limits{}, ReadPackages), Action: Read}, RoleRead, false, 0},
+		{"read beyond the limit", Input{Subject: subject(elsewhere, ReadPackages), Action: Read, Standing: Standing{Role: RoleRead}}, RoleNone, true, 0},
+		{"read without the scope", Input{Subject: subject(Limits{}, DeletePackages), Action: Read, Standing: Standing{Role: RoleRead}}, RoleNone, false, 2},
+		{"publish without a role", Input{Subject: subject(Limits{}, WritePackages), Action: Publish, Standing: Standing{Role: RoleRead}}, RoleWrite, false, 0},
+		{"publish beyond the limit", Input{Subject: subject(elsewhere, WritePackages), Action: Publish, Standing: Standing{Role: RoleWrite}}, RoleNone, true, 0},
+		{"settings without a role", Input{Subject: subject(Limits{}, WritePackages), Action: Settings, Standing: Standing{Role: RoleWrite}}, RoleAdmin, false, 0},
+		{"allowed", Input{Subject: subject(Limits{}, WritePackages), Action: Publish, Standing: Standing{Role: RoleWrite}}, RoleNone, false, 0},
+	} {
+		tt.in.Resource = private
+		d := Decide(tt.in)
+		if d.Needs != tt.needs || d.Limited != tt.limit || len(d.Accepted) != tt.scopes {
+			t.Errorf("%s: needs %s, limited %t, scopes %v", tt.what, d.Needs, d.Limited, d.Accepted)
+		}
+	}
+}

@@ -161,6 +161,10 @@ type Decision struct {
 	Opens time.Time
 	// Accepted lists the scopes of which one would have sufficed.
 	Accepted []Scope
+	// Needs is the role that was missing, RoleNone where that was not the cause.
+	Needs Role
+	// Limited says that the token's own limits shut the thing out.
+	Limited bool
 }
 
 // Err returns nil for Allow, and otherwise a *Refusal.

@@ -64,6 +64,12 @@ func (d *Denial) record() audit.Record {
 	if errors.As(d.Err, &refusal) {
 		decision := refusal.Decision
 		r.Reason.RuleID, r.Reason.Scope = decision.Rule, policy.JoinScopes(decision.Accepted)
+		if decision.Needs != policy.RoleNone {
+			r.Reason.Role = decision.Needs.String()
+		}
+		if decision.Limited {
+			r.Reason.Limit = "token"
+		}
 		if !decision.Opens.IsZero() {
 			r.After = audit.State{"opens": decision.Opens.UTC().Format(time.RFC3339)}
 		}

@@ -50,6 +50,10 @@ func TestRefusalsAreRecordedBeforeTheyAreSent(t *testing.T) {
 	}{
 		{"by a scope", "alice-token", "read", policy.Decision{Verdict: policy.Deny, Reason: "it takes a scope", Accepted: []policy.Scope{policy.Repo}},
 			403, audit.Reason{Scope: "repo", Sentence: "it takes a scope"}},
+		{"by a role", "alice-token", "read", policy.Decision{Verdict: policy.Deny, Reason: "it takes a role", Needs: policy.RoleWrite},
+			403, audit.Reason{Role: "write", Sentence: "it takes a role"}},
+		{"by a limit", "alice-token", "read", policy.Decision{Verdict: policy.Deny, Reason: "it is limited", Limited: true},
+			403, audit.Reason{Limit: "token", Sentence: "it is limited"}},
 		{"by a rule", "", "read", policy.Decision{Verdict: policy.Deny, Reason: "too young", Rule: "cool", Opens: opens},
 			403, audit.Reason{RuleID: "cool", Sentence: "too young"}},
 		{"no token", "", "read", policy.Decision{Verdict: policy.Challenge, Reason: "sign in"}, 401, audit.Reason{Sentence: "sign in"}},
