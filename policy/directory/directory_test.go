@@ -159,6 +159,7 @@ func TestAuthority(t *testing.T) {
 	ann, eve := w.user("ann"), w.user("eve")
 	w.org("acme")
 	must(t, w.SetMember(ctx, w.admin, "acme", "ann", Member))
+	w.team("core")
 	_, weakToken := w.mint(w.admin, Mint{Scopes: []policy.Scope{policy.ReadPackages}})
 	weak := w.signIn(weakToken)
 	_, limitedToken := w.mint(w.admin, Mint{Scopes: policy.AllScopes(), Limits: policy.Limits{Owners: []string{"eve"}}})
@@ -177,7 +178,14 @@ func TestAuthority(t *testing.T) {
 		"visibility of none": func(s policy.Subject) error {
 			return w.SetVisibility(ctx, s, "acme/none", policy.Public)
 		},
-		"grant": func(s policy.Subject) error { return w.Grant(ctx, s, "acme/packages", "eve", policy.RoleRead) },
+		"grant":           func(s policy.Subject) error { return w.Grant(ctx, s, "acme/packages", "eve", policy.RoleRead) },
+		"grant to a team": func(s policy.Subject) error { return w.Grant(ctx, s, "acme/packages", "@core", policy.RoleRead) },
+		"create team":     func(s policy.Subject) error { _, err := w.CreateTeam(ctx, s, "acme", "new"); return err },
+		"team of none":    func(s policy.Subject) error { _, err := w.CreateTeam(ctx, s, "none", "new"); return err },
+		"delete team":     func(s policy.Subject) error { return w.DeleteTeam(ctx, s, "acme", "core") },
+		"delete none":     func(s policy.Subject) error { return w.DeleteTeam(ctx, s, "acme", "none") },
+		"team member":     func(s policy.Subject) error { return w.SetTeamMember(ctx, s, TeamMember{"acme", "core", "ann"}, true) },
+		"out of a team":   func(s policy.Subject) error { return w.SetTeamMember(ctx, s, TeamMember{"acme", "core", "ann"}, false) },
 		"add claim": func(s policy.Subject) error {
 			_, err := w.AddClaim(ctx, s, policy.Claim{Match: []string{"x"}, Repository: "acme/packages"})
 			return err

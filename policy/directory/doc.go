@@ -15,6 +15,12 @@
 //	o m organization 0 user     membership: "owner" or "member"
 //	o r owner 0 repository      Repository
 //	o g owner 0 repository 0 user   granted policy.Role, as a word
+//	o g owner 0 repository 0 @ id   the same, of a team
+//	o t organization 0 team         Team
+//	o i organization 0 id           name of a team
+//	o k organization 0 id 0 user    user in a team
+//	o u organization 0 user 0 id    the same, by user
+//	o h organization 0 id 0 key     key of a row that grants a role to a team
 //	o c id                      policy.Claim added by API
 //	t d D                       Token
 //	t i id                      D

@@ -135,7 +135,7 @@ func isPlace(where string) bool {
 }
 
 // readStanding is the effective role of policy.md section 1: the strongest of
-// ownership, base role and grant. Teams will add to the same place.
+// ownership, base role, grant, and grants to teams.
 func readStanding(r cache.Reader, user, where string) (s standing, err error) {
 	owner, name, scoped := strings.Cut(where, "/")
 	var who, whose Account
@@ -158,10 +158,34 @@ func readStanding(r cache.Reader, user, where string) (s standing, err error) {
 		s.Role = policy.RoleNone
 		return s, err
 	}
-	var granted policy.Role
-	_, err = get(r, grantKey(owner, name, user), &granted)
+	granted, err := readGranted(r, s.Standing, user, where)
 	s.Role = max(s.Role, granted)
 	return s, err
+}
+
+// readGranted is the strongest role of the user's own grant and of those to the
+// teams of the owner that the user is in. It reads at most MaxTeamsOfMember and
+// one grants.
+func readGranted(r cache.Reader, s policy.Standing, user, where string) (strongest policy.Role, err error) {
+	owner, name, _ := strings.Cut(where, "/")
+	grantees := []string{user}
+	if s.Member && !s.Owner {
+		ids, err := teamsOf(r, owner, user)
+		if err != nil {
+			return strongest, err
+		}
+		for _, id := range ids {
+			grantees = append(grantees, teamMark+id)
+		}
+	}
+	for _, g := range grantees {
+		var role policy.Role
+		if _, err := get(r, grantKey(owner, name, g), &role); err != nil {
+			return policy.RoleNone, err
+		}
+		strongest = max(strongest, role)
+	}
+	return strongest, nil
 }
 
 // readOwnership is the standing that a user has in all that an owner has.

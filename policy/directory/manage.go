@@ -224,13 +224,13 @@ func (d *Directory) putMember(ctx context.Context, w cache.Writer, actor policy.
 	if err != nil {
 		return err
 	}
-	r := audit.Record{Action: "member.set", Resource: audit.Resource{Owner: m.org, ID: m.user}}
+	r := audit.Record{Action: "member.set", Resource: audit.Resource{Owner: m.org, ID: m.user}, Before: audit.State{}}
 	if old != "" {
-		r.Before = audit.State{"role": string(old)}
+		r.Before["role"] = string(old)
 	}
 	if m.role == "" {
 		r.Action = "member.remove"
-		err = w.Delete(memberKey(m.org, m.user))
+		err = removeMember(w, m, r.Before)
 	} else {
 		r.After = audit.State{"role": string(m.role)}
 		err = put(w, memberKey(m.org, m.user), m.role)
@@ -239,6 +239,19 @@ func (d *Directory) putMember(ctx context.Context, w cache.Writer, actor policy.
 		return err
 	}
 	return d.record(ctx, w, actor, r)
+}
+
+// removeMember ends a membership and all that hangs on it; what ended goes
+// into the record.
+func removeMember(w cache.Writer, m member, before audit.State) error {
+	teams, err := leaveTeams(w, m.org, m.user)
+	if err != nil {
+		return err
+	}
+	if teams != "" {
+		before["teams"] = teams
+	}
+	return w.Delete(memberKey(m.org, m.user))
 }
 
 // keepOwner refuses to take the last owner from an organization who can act.

@@ -166,12 +166,18 @@ func (d *Directory) issue(t *Token, kind token.Kind) (token.Secret, error) {
 	if err != nil {
 		return secret, err
 	}
+	t.Hint, t.Last4 = secret.Hint(), secret.Last4()
+	t.ID, err = newID()
+	return secret, err
+}
+
+// newID draws what names a thing for ever, whatever becomes of its name.
+func newID() (string, error) {
 	var id [8]byte
 	if _, err := rand.Read(id[:]); err != nil {
-		return secret, fmt.Errorf("make a token id: %w", err)
+		return "", fmt.Errorf("make an id: %w", err)
 	}
-	t.ID, t.Hint, t.Last4 = hex.EncodeToString(id[:]), secret.Hint(), secret.Last4()
-	return secret, nil
+	return hex.EncodeToString(id[:]), nil
 }
 
 // inherit checks inside the transaction that the token in use still lives, and

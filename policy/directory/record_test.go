@@ -30,6 +30,7 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 	made, secret := Token{}, ""
 	claim := policy.Claim{ID: "c", Match: []string{"@acme/**"}, Repository: "acme/tools"}
 	const before, after = "before", "after"
+	bob := TeamMember{"acme", "core", "bob"}
 	for _, step := range []struct {
 		action string
 		run    func() error
@@ -42,6 +43,14 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 		{"org.base_role", func() error { return w.SetBaseRole(ctx, w.admin, "acme", policy.RoleWrite) },
 			map[string]string{before: "role read", after: "role write"}},
 		{"member.set", func() error { return w.SetMember(ctx, w.admin, "acme", "bob", Member) }, map[string]string{after: "role member"}},
+		{"team.create", func() error { _, err := w.CreateTeam(ctx, w.admin, "acme", "core"); return err }, nil},
+		{"team.member.add", func() error { return w.SetTeamMember(ctx, w.admin, bob, true) }, map[string]string{after: "user bob"}},
+		{"team.member.remove", func() error { return w.SetTeamMember(ctx, w.admin, bob, false) }, map[string]string{before: "user bob"}},
+		{"grant.set", func() error { return w.Grant(ctx, w.admin, "acme/packages", "@core", policy.RoleWrite) },
+			map[string]string{before: "role none", after: "role write"}},
+		{"grant.remove", func() error { return w.Grant(ctx, w.admin, "acme/packages", "@core", policy.RoleNone) },
+			map[string]string{before: "role write", after: "role none"}},
+		{"team.delete", func() error { return w.DeleteTeam(ctx, w.admin, "acme", "core") }, nil},
 		{"member.remove", func() error { return w.SetMember(ctx, w.admin, "acme", "bob", "") }, map[string]string{before: "role member"}},
 		{"repository.create", func() error { return w.CreateRepository(ctx, w.admin, "acme/tools", policy.Private) },
 			map[string]string{after: "visibility private"}},

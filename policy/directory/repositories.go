@@ -102,54 +102,6 @@ func (d *Directory) SetVisibility(ctx context.Context, actor policy.Subject, ful
 	})
 }
 
-// Grant gives a user a role in a repository; RoleNone takes the grant back. For
-// the repository's admins. Errors: cache.ErrNotExist, ErrInvalid.
-func (d *Directory) Grant(ctx context.Context, actor policy.Subject, full, user string, role policy.Role) error {
-	if role > policy.RoleAdmin {
-		return fail(ErrInvalid, "role %d is not known", role)
-	}
-	if err := d.mayIn(ctx, actor, full); err != nil {
-		return err
-	}
-	return d.change(ctx, "grant "+user+" a role in "+full, func(w cache.Writer) error {
-		r, err := needRepository(w, full)
-		if err != nil {
-			return err
-		}
-		if _, err := needAccount(w, user, false); err != nil {
-			return err
-		}
-		return d.putGrant(ctx, w, actor, grant{full, user, grantKey(r.Owner, r.Name, user), role})
-	})
-}
-
-// grant is one grant; RoleNone takes it back.
-type grant struct {
-	repository, user string
-	key              []byte
-	role             policy.Role
-}
-
-// putGrant stores and records a grant.
-func (d *Directory) putGrant(ctx context.Context, w cache.Writer, actor policy.Subject, g grant) error {
-	var old policy.Role
-	if _, err := get(w, g.key, &old); err != nil {
-		return err
-	}
-	r := audit.Record{
-		Action: "grant.set", Resource: audit.Resource{Repository: g.repository, ID: g.user},
-		Before: roleState(old), After: roleState(g.role),
-	}
-	store := func() error { return put(w, g.key, g.role) }
-	if g.role == policy.RoleNone {
-		r.Action, store = "grant.remove", func() error { return w.Delete(g.key) }
-	}
-	if err := store(); err != nil {
-		return err
-	}
-	return d.record(ctx, w, actor, r)
-}
-
 func visibilityState(v policy.Visibility) audit.State {
 	return audit.State{"visibility": string(v)}
 }

@@ -80,8 +80,21 @@ func memberKey(org, user string) []byte {
 func repositoryKey(owner, name string) []byte {
 	return []byte("or" + owner + "\x00" + name)
 }
-func grantKey(owner, name, user string) []byte {
-	return []byte("og" + owner + "\x00" + name + "\x00" + user)
+
+// grantKey is of a user's name, or of a team's id behind an @, which no name holds.
+func grantKey(owner, name, grantee string) []byte {
+	return []byte("og" + owner + "\x00" + name + "\x00" + grantee)
+}
+func teamKey(org, name string) []byte { return []byte("ot" + org + "\x00" + name) }
+func teamIDKey(org, id string) []byte { return []byte("oi" + org + "\x00" + id) }
+func teamMemberKey(org, id, user string) []byte {
+	return []byte("ok" + org + "\x00" + id + "\x00" + user)
+}
+func memberTeamKey(org, user, id string) []byte {
+	return []byte("ou" + org + "\x00" + user + "\x00" + id)
+}
+func teamGrantKey(org, id string, grant []byte) []byte {
+	return append([]byte("oh"+org+"\x00"+id+"\x00"), grant...)
 }
 func claimKey(id string) []byte        { return []byte("oc" + id) }
 func tokenKey(d digest) []byte         { return append([]byte("td"), d[:]...) }

@@ -22,49 +22,18 @@ func (d *Directory) Tokens(ctx context.Context, actor policy.Subject, user strin
 	if user != actor.User && administer(actor) != nil || !accountName.MatchString(user) {
 		return nil, missing("user", user)
 	}
-	var list []Token
-	var after []byte
-	for {
-		page, last, err := d.tokenPage(ctx, user, after)
+	var all []Token
+	for t, err := range list(ctx, d, tokenUsersKey(user), nil, readListed) {
 		if err != nil {
-			return nil, fmt.Errorf("list the tokens of %s: %w", user, err)
+			return nil, fmt.Errorf("tokens of %s: %w", user, err)
 		}
-		list = append(list, page...)
-		if last == nil {
-			return list, nil
-		}
-		after = last
+		all = append(all, t)
 	}
+	return all, nil
 }
 
-// page is how many rows one transaction reads or writes.
-const page = 1000
-
-// tokenPage reads up to a page of tokens; last is nil behind the end.
-func (d *Directory) tokenPage(ctx context.Context, user string, after []byte) (list []Token, last []byte, err error) {
-	err = d.index.View(ctx, func(r cache.Reader) error {
-		list, last = nil, nil
-		for row, err := range r.Scan(tokenUsersKey(user), after) {
-			if err != nil {
-				return err
-			}
-			if len(list) == page {
-				return nil
-			}
-			t, err := readListed(r, row)
-			if err != nil {
-				return err
-			}
-			list, last = append(list, t), row.Key
-		}
-		last = nil
-		return nil
-	})
-	return list, last, err
-}
-
-func readListed(r cache.Reader, row cache.Row) (Token, error) {
-	digest, _, err := toDigest(row.Value)
+func readListed(r cache.Reader, _ string, value []byte) (Token, error) {
+	digest, _, err := toDigest(value)
 	if err != nil {
 		return Token{}, err
 	}
