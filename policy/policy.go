@@ -165,6 +165,8 @@ type Decision struct {
 	Needs Role
 	// Limited says that the token's own limits shut the thing out.
 	Limited bool
+	// TokenID is the token that is no good any more; "" where there never was one.
+	TokenID string
 }
 
 // Err returns nil for Allow, and otherwise a *Refusal.

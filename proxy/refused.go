@@ -67,6 +67,9 @@ func (d *Denial) record() audit.Record {
 		if decision.Needs != policy.RoleNone {
 			r.Reason.Role = decision.Needs.String()
 		}
+		if decision.TokenID != "" {
+			r.Resource.ID = decision.TokenID
+		}
 		if decision.Limited {
 			r.Reason.Limit = "token"
 		}

@@ -37,7 +37,11 @@ func (d *Directory) Authenticate(ctx context.Context, secret string, remote neti
 		if wait := d.backoff.failed(remote, secret, now); wait > 0 {
 			return policy.Subject{}, &ThrottledError{Wait: wait}
 		}
-		return policy.Subject{}, refuse(policy.Challenge, "%s", reason)
+		d := policy.Decision{Verdict: policy.Challenge, Reason: reason}
+		if t != nil {
+			d.TokenID = t.row.ID
+		}
+		return policy.Subject{}, d.Err()
 	}
 	who, err := d.account(ctx, t.row.User)
 	if err != nil {
@@ -54,6 +58,7 @@ func (d *Directory) Authenticate(ctx context.Context, secret string, remote neti
 const makeNew = "make a new one with `larder token create`, or sign in again"
 
 // check returns why the token is no good, in words for whoever sent it, or "".
+// The token itself is there in both cases, if there is or was one.
 func (d *Directory) check(ctx context.Context, text string, remote netip.Addr, now time.Time) (*liveToken, string, error) {
 	secret, err := token.Parse(text)
 	if err != nil {
@@ -64,7 +69,7 @@ func (d *Directory) check(ctx context.Context, text string, remote netip.Addr, n
 		return nil, "", err
 	}
 	if reason := t.ended(now); reason != "" {
-		return nil, reason, nil
+		return t, reason, nil
 	}
 	for _, a := range t.ancestors {
 		parent, err := d.token(ctx, a, now)
@@ -72,7 +77,7 @@ func (d *Directory) check(ctx context.Context, text string, remote netip.Addr, n
 			return nil, "", err
 		}
 		if parent.ended(now) != "" {
-			return nil, "the token that this one was traded for has ended: " + makeNew, nil
+			return t, "the token that this one was traded for has ended: " + makeNew, nil
 		}
 	}
 	who, err := d.account(ctx, t.row.User)
@@ -81,11 +86,11 @@ func (d *Directory) check(ctx context.Context, text string, remote netip.Addr, n
 	}
 	switch {
 	case who == nil:
-		return nil, "the user of this token is gone: " + makeNew, nil
+		return t, "the user of this token is gone: " + makeNew, nil
 	case who.Suspended:
-		return nil, "the account " + who.Name + " is suspended: ask an administrator", nil
+		return t, "the account " + who.Name + " is suspended: ask an administrator", nil
 	case !t.row.Limits.Address(remote):
-		return nil, fmt.Sprintf("this token may not be used from the address %s: it is limited to %s", remote, strings.Join(t.row.Limits.CIDRs, ", ")), nil
+		return t, fmt.Sprintf("this token may not be used from the address %s: it is limited to %s", remote, strings.Join(t.row.Limits.CIDRs, ", ")), nil
 	}
 	return t, "", nil
 }

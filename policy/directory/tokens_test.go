@@ -29,6 +29,10 @@ func TestSignInRefusals(t *testing.T) {
 	w.signIn(secret)
 	must(t, w.RevokeToken(ctx, ann, made.ID))
 	w.refusedSignIn(secret, "revoked on 2026-03-01")
+	var refusal *policy.Refusal
+	if _, err := w.Authenticate(ctx, secret, here); !errors.As(err, &refusal) || refusal.Decision.TokenID != made.ID {
+		t.Errorf("whose token it was is not told: %v", err)
+	}
 
 	_, secret = w.mint(ann, Mint{Scopes: scopes, Limits: policy.Limits{CIDRs: []string{"198.51.100.0/24"}}})
 	w.refusedSignIn(secret, "198.51.100.0/24")
