@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 	"time"
 
@@ -31,8 +32,27 @@ type Repositories interface {
 	Repository(ctx context.Context, name string) (directory.Repository, error)
 	CreateRepository(ctx context.Context, actor policy.Subject, full string, v policy.Visibility) error
 	SetVisibility(ctx context.Context, actor policy.Subject, full string, v policy.Visibility) error
-	Grant(ctx context.Context, actor policy.Subject, full, user string, role policy.Role) error
+	// Grant gives a user, or "@" and the name of a team of the owner, a role.
+	Grant(ctx context.Context, actor policy.Subject, full, grantee string, role policy.Role) error
 	Role(ctx context.Context, user, repository string) (policy.Role, error)
+}
+
+// Teams is what the API needs to know and change of teams.
+type Teams interface {
+	Team(ctx context.Context, org, name string) (directory.Team, error)
+	CreateTeam(ctx context.Context, actor policy.Subject, org, name string) (directory.Team, error)
+	DeleteTeam(ctx context.Context, actor policy.Subject, org, name string) error
+	SetTeamMember(ctx context.Context, actor policy.Subject, m directory.TeamMember, in bool) error
+}
+
+// Lists yields what there is, by name and behind the one given, whoever asks.
+type Lists interface {
+	Accounts(ctx context.Context, after string) iter.Seq2[directory.Account, error]
+	Repositories(ctx context.Context, owner, after string) iter.Seq2[directory.Repository, error]
+	Members(ctx context.Context, org, after string) iter.Seq2[directory.OrgMember, error]
+	Teams(ctx context.Context, org, after string) iter.Seq2[directory.Team, error]
+	TeamMembers(ctx context.Context, t directory.Team, after string) iter.Seq2[string, error]
+	Grants(ctx context.Context, full, after string) iter.Seq2[directory.Granted, error]
 }
 
 // Claims is what the API needs to know and change of claims.
@@ -55,6 +75,8 @@ type Directory interface {
 	proxy.Authorizer
 	Owners
 	Repositories
+	Teams
+	Lists
 	Claims
 	Tokens
 }

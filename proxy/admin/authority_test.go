@@ -32,8 +32,10 @@ func authorities() []authority {
 	admins := []string{"repoadmin", "owner", "owner without admin:org", "admin", "admin without admin:instance"}
 	owners := []string{"owner", "admin", "admin without admin:instance"}
 	server := []string{"admin"}
+	inside := []string{"member", "owner", "owner without admin:org", "admin", "admin, read:packages only", "admin without admin:instance"}
 	return []authority{
 		{"GET", "/api/v1/whoami", "", known},
+		{"GET", "/api/v1/users", "", server},
 		{"POST", "/api/v1/users", `{"name":"newN"}`, server},
 		{"GET", "/api/v1/users/uN", "", known},
 		{"POST", "/api/v1/users/uN/suspend", "", server},
@@ -41,6 +43,18 @@ func authorities() []authority {
 		{"PATCH", "/api/v1/orgs/acme", `{"base_role":"none"}`, owners},
 		{"PUT", "/api/v1/orgs/acme/members/uN", `{"role":"member"}`, owners},
 		{"DELETE", "/api/v1/orgs/acme/members/uN", "", owners},
+		{"GET", "/api/v1/orgs/acme/members", "", inside},
+		{"GET", "/api/v1/orgs/acme/teams", "", inside},
+		{"GET", "/api/v1/orgs/acme/teams/tN", "", inside},
+		{"GET", "/api/v1/orgs/acme/teams/tN/members", "", inside},
+		{"PUT", "/api/v1/orgs/acme/teams/tN/members/mN", "", owners},
+		{"DELETE", "/api/v1/orgs/acme/teams/tN/members/mN", "", owners},
+		{"PUT", "/api/v1/repos/acme/tools/teams/tN", `{"role":"admin"}`, admins},
+		{"DELETE", "/api/v1/repos/acme/tools/teams/tN", "", admins},
+		{"PUT", "/api/v1/orgs/acme/teams/newN", "", owners},
+		{"DELETE", "/api/v1/orgs/acme/teams/tN", "", owners},
+		{"GET", "/api/v1/repos/acme/tools/grants", "", admins},
+		{"GET", "/api/v1/repos", "", everybody},
 		{"POST", "/api/v1/repos", `{"name":"acme/newN"}`, []string{"owner", "owner without admin:org", "admin", "admin without admin:instance"}},
 		{"GET", "/api/v1/repos/acme/tools", "", readers},
 		{"PATCH", "/api/v1/repos/acme/tools", `{"visibility":"private"}`, admins},
@@ -160,6 +174,9 @@ func (w *world) people() map[string]string {
 	tokens["admin limited to bob"] = w.token("admin", all+`,"limits":{"owners":["bob"]}`)
 	for n := range cast() {
 		w.want(201, "POST", "/api/v1/users", w.admin, fmt.Sprintf(`{"name":"u%d"}`, n))
+		w.want(201, "POST", "/api/v1/users", w.admin, fmt.Sprintf(`{"name":"m%d"}`, n))
+		w.want(204, "PUT", fmt.Sprintf("/api/v1/orgs/acme/members/m%d", n), w.admin, `{"role":"member"}`)
+		w.want(201, "PUT", fmt.Sprintf("/api/v1/orgs/acme/teams/t%d", n), w.admin, "")
 		w.want(201, "POST", "/api/v1/claims", w.admin, fmt.Sprintf(`{"id":"c%d","match":["y%d"],"repository":"acme/tools"}`, n, n))
 		for _, name := range []string{"p", "q"} {
 			if rec := w.do("PUT", fmt.Sprintf("/r/acme/tools/npm/%s%d/1", name, n), w.admin, name); rec.Code != 201 {

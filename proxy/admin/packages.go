@@ -2,8 +2,8 @@ package admin
 
 import (
 	"errors"
+	"iter"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -11,12 +11,6 @@ import (
 	"larder/formats"
 	"larder/policy"
 	"larder/policy/purl"
-)
-
-// Bounds of a list of packages.
-const (
-	defaultPage = 100
-	maxPage     = 1000
 )
 
 // Package is a hosted package as the API shows it.
@@ -96,30 +90,34 @@ type PackageList struct {
 // listPackages lists hosted packages by format and name. Query: format, prefix
 // of the name, limit, after.
 func (c *call) listPackages() (any, error) {
+	limit, after, err := c.window()
+	if err != nil {
+		return nil, err
+	}
 	q := c.r.URL.Query()
-	limit := defaultPage
-	if text := q.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxPage {
-			return nil, bad("limit is a number from 1 to %d", maxPage)
+	packages, next, err := pageOf(c.hosted(q.Get("format"), q.Get("prefix"), after), limit, func(p Package) string { return p.Format + ":" + p.Name })
+	return PackageList{packages, next}, err
+}
+
+// hosted yields the packages of one format, or with "" of all, whose names
+// begin with prefix.
+func (c *call) hosted(only, prefix, after string) iter.Seq2[Package, error] {
+	from, name, _ := strings.Cut(after, ":")
+	return func(yield func(Package, error) bool) {
+		for _, format := range c.formats(only) {
+			if format < from {
+				continue
+			}
+			if format > from {
+				name = ""
+			}
+			for p, err := range c.hostedOf(format, prefix, name) {
+				if !yield(p, err) || err != nil {
+					return
+				}
+			}
 		}
-		limit = n
 	}
-	from, after, _ := strings.Cut(q.Get("after"), ":")
-	list := PackageList{Packages: []Package{}}
-	for _, format := range c.formats(q.Get("format")) {
-		if format < from {
-			continue
-		}
-		if format > from {
-			after = ""
-		}
-		full, err := c.page(&list, format, q.Get("prefix"), after, limit)
-		if err != nil || full {
-			return list, err
-		}
-	}
-	return list, nil
 }
 
 // formats lists those that are served, in order; only restricts it to one.
@@ -134,32 +132,31 @@ func (c *call) formats(only string) []string {
 	return slices.Compact(list)
 }
 
-// page adds packages of one format until the list is full.
-func (c *call) page(list *PackageList, format, prefix, after string, limit int) (full bool, err error) {
-	_, reg, err := c.registryOf(format)
-	if err != nil {
-		return false, err
-	}
-	if after == "" && prefix != "" {
-		after = prefix[:len(prefix)-1] // which comes before all that begin with prefix
-	}
-	for p, err := range reg.Packages(c.r.Context(), after) {
-		switch {
-		case err != nil:
-			return false, err
-		case !strings.HasPrefix(p.Name, prefix):
-			if p.Name > prefix {
-				return false, nil
-			}
-			continue
-		case len(list.Packages) == limit:
-			last := list.Packages[limit-1]
-			list.Next = last.Format + ":" + last.Name
-			return true, nil
+// hostedOf yields the packages of one format.
+func (c *call) hostedOf(format, prefix, after string) iter.Seq2[Package, error] {
+	return func(yield func(Package, error) bool) {
+		_, reg, err := c.registryOf(format)
+		if err != nil {
+			yield(Package{}, err)
+			return
 		}
-		list.Packages = append(list.Packages, describePackage(format, p))
+		if after == "" && prefix != "" {
+			after = prefix[:len(prefix)-1] // which comes before all that begin with prefix
+		}
+		for p, err := range reg.Packages(c.r.Context(), after) {
+			switch {
+			case err != nil:
+				yield(Package{}, err)
+				return
+			case strings.HasPrefix(p.Name, prefix):
+				if !yield(describePackage(format, p), nil) {
+					return
+				}
+			case p.Name > prefix:
+				return
+			}
+		}
 	}
-	return false, nil
 }
 
 func (c *call) purl() (purl.Purl, error) {

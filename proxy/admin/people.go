@@ -68,6 +68,23 @@ func (c *call) createUser() (any, error) {
 	return created{describeAccount(made)}, nil
 }
 
+// UserList is the answer of GET /api/v1/users.
+type UserList struct {
+	Users []Account `json:"users"`
+	Next  string    `json:"next,omitempty"`
+}
+
+// listUsers lists users and organizations.
+func (c *call) listUsers() (any, error) {
+	limit, after, err := c.window()
+	if err != nil {
+		return nil, err
+	}
+	found := shown(c.Directory.Accounts(c.r.Context(), after), all(describeAccount))
+	users, next, err := pageOf(found, limit, func(a Account) string { return a.Name })
+	return UserList{users, next}, err
+}
+
 // showAccount shows all of it to the user and to administrators, what members may
 // do to the members, and the public part to everybody who signed in.
 func (c *call) showAccount() (any, error) {

@@ -6,6 +6,7 @@ import (
 
 	"larder/cache"
 	"larder/policy"
+	"larder/policy/directory"
 )
 
 // Repository is a repository as the API shows it.
@@ -59,18 +60,54 @@ func (c *call) repository(name string) (Repository, error) {
 	return shown, nil
 }
 
-// showRepository tells no one whether a repository exists that he may not read:
-// one that is not there looks like one that is private.
-func (c *call) showRepository() (any, error) {
-	shown, err := c.repository(c.fullName())
+// readable returns a repository that the caller may read. No one else is told
+// whether it exists: one that is not there looks like one that is private.
+func (c *call) readable(name string) (policy.Resource, Repository, error) {
+	found, err := c.repository(name)
 	if err != nil && !errors.Is(err, cache.ErrNotExist) {
+		return policy.Resource{}, found, err
+	}
+	res := policy.Resource{Repository: name, Visibility: found.Visibility}
+	if denied := c.Directory.Authorize(c.r.Context(), c.caller, policy.Read, res).Err(); denied != nil {
+		return res, found, hide(denied)
+	}
+	return res, found, hide(err)
+}
+
+func (c *call) showRepository() (any, error) {
+	_, found, err := c.readable(c.fullName())
+	return found, err
+}
+
+// RepositoryList is the answer of GET /api/v1/repos.
+type RepositoryList struct {
+	Repositories []Repository `json:"repositories"`
+	Next         string       `json:"next,omitempty"`
+}
+
+// listRepositories lists those that the caller may read. Query: owner, limit,
+// after.
+func (c *call) listRepositories() (any, error) {
+	limit, after, err := c.window()
+	if err != nil {
 		return nil, err
 	}
-	res := policy.Resource{Repository: c.fullName(), Visibility: shown.Visibility}
-	if denied := c.Directory.Authorize(c.r.Context(), c.caller, policy.Read, res).Err(); denied != nil {
-		return nil, hide(denied)
+	ctx := c.r.Context()
+	found := shown(c.Directory.Repositories(ctx, c.r.URL.Query().Get("owner"), after), func(r directory.Repository) (string, bool) {
+		name := r.Owner + "/" + r.Name
+		res := policy.Resource{Repository: name, Visibility: r.Visibility}
+		return name, c.Directory.Authorize(ctx, c.caller, policy.Read, res).Verdict == policy.Allow
+	})
+	names, next, err := pageOf(found, limit, func(name string) string { return name })
+	list := RepositoryList{Repositories: []Repository{}, Next: next}
+	for _, name := range names {
+		r, err := c.repository(name)
+		if err != nil {
+			return nil, err
+		}
+		list.Repositories = append(list.Repositories, r)
 	}
-	return shown, hide(err)
+	return list, err
 }
 
 func (c *call) setRepository() (any, error) {
@@ -84,26 +121,4 @@ func (c *call) setRepository() (any, error) {
 		return nil, bad("%s", err)
 	}
 	return nil, c.Directory.SetVisibility(c.r.Context(), c.caller, c.fullName(), in.Visibility)
-}
-
-// Grant is the body of PUT /api/v1/repos/{owner}/{name}/grants/{user}.
-type Grant struct {
-	Role policy.Role `json:"role"`
-}
-
-func (c *call) grant() (any, error) {
-	var in struct {
-		Role *policy.Role `json:"role"`
-	}
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	if in.Role == nil {
-		return nil, bad("the role is missing: read, write or admin")
-	}
-	return nil, c.Directory.Grant(c.r.Context(), c.caller, c.fullName(), c.r.PathValue("user"), *in.Role)
-}
-
-func (c *call) takeBack() (any, error) {
-	return nil, c.Directory.Grant(c.r.Context(), c.caller, c.fullName(), c.r.PathValue("user"), policy.RoleNone)
 }

@@ -26,19 +26,33 @@ func apiRoutes() []route {
 	return []route{
 		{"GET", "/api/v1/whoami", policy.Self, (*call).whoami},
 
+		{"GET", "/api/v1/users", policy.Administer, (*call).listUsers},
 		{"POST", "/api/v1/users", policy.Administer, (*call).createUser},
 		{"GET", "/api/v1/users/{name}", policy.Self, (*call).showAccount},
 		{"POST", "/api/v1/users/{name}/suspend", policy.Administer, (*call).suspend},
 		{"POST", "/api/v1/users/{name}/resume", policy.Administer, (*call).resume},
 		{"PATCH", "/api/v1/orgs/{org}", policy.Organize, (*call).setOrganization},
+		{"GET", "/api/v1/orgs/{org}/members", policy.Read, (*call).listMembers},
 		{"PUT", "/api/v1/orgs/{org}/members/{user}", policy.Organize, (*call).setMember},
 		{"DELETE", "/api/v1/orgs/{org}/members/{user}", policy.Organize, (*call).removeMember},
 
+		{"GET", "/api/v1/orgs/{org}/teams", policy.Read, (*call).listTeams},
+		{"GET", "/api/v1/orgs/{org}/teams/{team}", policy.Read, (*call).showTeam},
+		{"PUT", "/api/v1/orgs/{org}/teams/{team}", policy.Organize, (*call).putTeam},
+		{"DELETE", "/api/v1/orgs/{org}/teams/{team}", policy.Organize, (*call).deleteTeam},
+		{"GET", "/api/v1/orgs/{org}/teams/{team}/members", policy.Read, (*call).listTeamMembers},
+		{"PUT", "/api/v1/orgs/{org}/teams/{team}/members/{user}", policy.Organize, (*call).addTeamMember},
+		{"DELETE", "/api/v1/orgs/{org}/teams/{team}/members/{user}", policy.Organize, (*call).removeTeamMember},
+
+		{"GET", "/api/v1/repos", policy.Read, (*call).listRepositories},
 		{"POST", "/api/v1/repos", policy.Settings, (*call).createRepository},
 		{"GET", "/api/v1/repos/{owner}/{name}", policy.Read, (*call).showRepository},
 		{"PATCH", "/api/v1/repos/{owner}/{name}", policy.Settings, (*call).setRepository},
+		{"GET", "/api/v1/repos/{owner}/{name}/grants", policy.Read, (*call).listGrants},
 		{"PUT", "/api/v1/repos/{owner}/{name}/grants/{user}", policy.Settings, (*call).grant},
 		{"DELETE", "/api/v1/repos/{owner}/{name}/grants/{user}", policy.Settings, (*call).takeBack},
+		{"PUT", "/api/v1/repos/{owner}/{name}/teams/{team}", policy.Settings, (*call).grant},
+		{"DELETE", "/api/v1/repos/{owner}/{name}/teams/{team}", policy.Settings, (*call).takeBack},
 
 		{"GET", "/api/v1/claims", policy.Administer, (*call).listClaims},
 		{"POST", "/api/v1/claims", policy.Administer, (*call).addClaim},

@@ -1,0 +1,136 @@
+package admin
+
+import (
+	"errors"
+	"time"
+
+	"larder/formats"
+	"larder/policy"
+	"larder/policy/directory"
+)
+
+// OrgMember is a member of an organization or of a team.
+type OrgMember struct {
+	User string               `json:"user"`
+	Role directory.Membership `json:"role,omitempty"` // in an organization
+}
+
+// MemberList is the answer of GET …/members.
+type MemberList struct {
+	Members []OrgMember `json:"members"`
+	Next    string      `json:"next,omitempty"`
+}
+
+// Team is a team as the API shows it.
+type Team struct {
+	Name string `json:"name"`
+	// ID tells a team from an earlier one of the same name.
+	ID      string    `json:"id"`
+	Created time.Time `json:"created_at"`
+}
+
+// TeamList is the answer of GET /api/v1/orgs/{org}/teams.
+type TeamList struct {
+	Teams []Team `json:"teams"`
+	Next  string `json:"next,omitempty"`
+}
+
+func describeTeam(t directory.Team) Team { return Team{Name: t.Name, ID: t.ID, Created: t.Created} }
+
+// inside lets those in who may see who is in an organization: its members. To
+// others it looks like one that does not exist.
+func (c *call) inside() (org string, err error) {
+	org = c.r.PathValue("org")
+	res := policy.Resource{Repository: org, Visibility: policy.Internal}
+	if err := c.Directory.Authorize(c.r.Context(), c.caller, policy.Read, res).Err(); err != nil {
+		return "", hide(err)
+	}
+	a, err := c.Directory.Account(c.r.Context(), org)
+	if err == nil && !a.Org {
+		err = formats.ErrNotFound
+	}
+	return org, hide(err)
+}
+
+func (c *call) listMembers() (any, error) {
+	limit, after, err := c.window()
+	if err != nil {
+		return nil, err
+	}
+	org, err := c.inside()
+	if err != nil {
+		return nil, err
+	}
+	found := shown(c.Directory.Members(c.r.Context(), org, after), all(func(m directory.OrgMember) OrgMember { return OrgMember(m) }))
+	members, next, err := pageOf(found, limit, func(m OrgMember) string { return m.User })
+	return MemberList{members, next}, err
+}
+
+func (c *call) listTeams() (any, error) {
+	limit, after, err := c.window()
+	if err != nil {
+		return nil, err
+	}
+	org, err := c.inside()
+	if err != nil {
+		return nil, err
+	}
+	teams, next, err := pageOf(shown(c.Directory.Teams(c.r.Context(), org, after), all(describeTeam)), limit, func(t Team) string { return t.Name })
+	return TeamList{teams, next}, err
+}
+
+// team returns the team of the path to those who may see it.
+func (c *call) team() (directory.Team, error) {
+	org, err := c.inside()
+	if err != nil {
+		return directory.Team{}, err
+	}
+	t, err := c.Directory.Team(c.r.Context(), org, c.r.PathValue("team"))
+	return t, hide(err)
+}
+
+func (c *call) showTeam() (any, error) {
+	t, err := c.team()
+	return describeTeam(t), err
+}
+
+func (c *call) listTeamMembers() (any, error) {
+	limit, after, err := c.window()
+	if err != nil {
+		return nil, err
+	}
+	t, err := c.team()
+	if err != nil {
+		return nil, err
+	}
+	found := shown(c.Directory.TeamMembers(c.r.Context(), t, after), all(func(user string) OrgMember { return OrgMember{User: user} }))
+	members, next, err := pageOf(found, limit, func(m OrgMember) string { return m.User })
+	return MemberList{members, next}, err
+}
+
+// putTeam makes the team where it is not there yet.
+func (c *call) putTeam() (any, error) {
+	ctx, org, name := c.r.Context(), c.r.PathValue("org"), c.r.PathValue("team")
+	made, err := c.Directory.CreateTeam(ctx, c.caller, org, name)
+	if !errors.Is(err, directory.ErrExists) {
+		return created{describeTeam(made)}, err
+	}
+	there, err := c.Directory.Team(ctx, org, name)
+	return describeTeam(there), err
+}
+
+func (c *call) deleteTeam() (any, error) {
+	return nil, c.Directory.DeleteTeam(c.r.Context(), c.caller, c.r.PathValue("org"), c.r.PathValue("team"))
+}
+
+func (c *call) teamMember() directory.TeamMember {
+	return directory.TeamMember{Org: c.r.PathValue("org"), Team: c.r.PathValue("team"), User: c.r.PathValue("user")}
+}
+
+func (c *call) addTeamMember() (any, error) {
+	return nil, c.Directory.SetTeamMember(c.r.Context(), c.caller, c.teamMember(), true)
+}
+
+func (c *call) removeTeamMember() (any, error) {
+	return nil, c.Directory.SetTeamMember(c.r.Context(), c.caller, c.teamMember(), false)
+}
