@@ -38,7 +38,7 @@ func configCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := ruleSet(loaded); err != nil {
+			if err := checkRules(loaded); err != nil {
 				return err
 			}
 			if err := checkVolume(loaded); err != nil {

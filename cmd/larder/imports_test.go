@@ -42,6 +42,7 @@ func layers() []layer {
 		{path: "policy/directory", own: []string{"policy", "cache"}, external: []string{sync, "github.com/hashicorp/golang-lru"}},
 		{path: "policy/token", own: []string{"policy", "cache"}},
 		{path: "policy/audit", own: []string{"policy", "cache"}},
+		{path: "policy/rulebook", own: []string{"policy", "cache"}},
 		{path: "policy", own: []string{"policy"}},
 		{path: "upstream", own: []string{"upstream"}, external: []string{sync}},
 	}

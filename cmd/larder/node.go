@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -26,7 +25,7 @@ import (
 	"larder/policy"
 	"larder/policy/audit"
 	"larder/policy/directory"
-	"larder/policy/rules"
+	"larder/policy/rulebook"
 	"larder/proxy"
 	"larder/proxy/accounts"
 	"larder/proxy/admin"
@@ -48,7 +47,7 @@ type node struct {
 	evict     *evict.Evictor
 	directory *directory.Directory
 	accounts  *accounts.Accounts
-	rules     atomic.Pointer[rules.Set]
+	rules     *rulebook.Book
 	upstreams *upstreams
 	engine    *registry.Engine
 	mounts    []*registry.Registry
@@ -168,9 +167,7 @@ func (n *node) openPeople(ctx context.Context) error {
 		n.log.Info().Str("file", file).Msg("the first start made an administrator; its token is in the file")
 	}
 	n.accounts = accounts.New(n.directory, n.clock)
-	set, err := ruleSet(n.cfg)
-	n.rules.Store(set)
-	return err
+	return n.openRules(ctx)
 }
 
 func (n *node) openRegistries(context.Context) error {
@@ -188,7 +185,7 @@ func (n *node) openRegistries(context.Context) error {
 			Fresh: time.Duration(c.Fresh), StaleWhileRevalidate: time.Duration(c.StaleWhileRevalidate),
 			StaleIfError: time.Duration(c.StaleIfError), Negative: time.Duration(c.Negative),
 		},
-		Rules: n.rules.Load, Clock: n.clock, MaxUpload: int64(n.cfg.Publish.MaxSize), PrivateReads: !n.cfg.Auth.AnonymousRead,
+		Rules: n.rules.Set, Clock: n.clock, MaxUpload: int64(n.cfg.Publish.MaxSize), PrivateReads: !n.cfg.Auth.AnonymousRead,
 	})
 	if err != nil {
 		return err
@@ -217,7 +214,7 @@ func (n *node) edge(reload func(context.Context) error) (http.Handler, error) {
 	opt := proxy.Options{
 		Identifier: n.metrics.Identifier(n.accounts), Authorizer: n.metrics.Authorizer(n.directory), Accounts: n.accounts,
 		PublicURL: n.cfg.PublicURL, Log: n.requests, Metrics: n.metrics, Hosts: map[string]string{},
-		Handlers: handlers, Refusals: n.audit,
+		Handlers: handlers, Refusals: refusals{n},
 	}
 	for _, m := range n.mounts {
 		opt.Mounts = append(opt.Mounts, m)
@@ -255,6 +252,7 @@ func (n *node) start(ctx context.Context, address string) {
 	n.work.Go(func() { n.store.Room().Run(ctx) })
 	n.work.Go(func() { n.audit.Run(ctx, report) })
 	n.work.Go(func() { n.directory.Run(ctx, report) })
+	n.work.Go(func() { n.rules.Run(ctx, report) })
 	n.work.Go(func() { n.evict.Run(ctx, report) })
 	n.work.Go(func() { n.scrubber().Run(ctx, report) })
 }

@@ -16,16 +16,22 @@ func (o observer) Integrity(format, pkg, stage string, err error) {
 	o.n.log.Error().Str("event", "integrity.violation").Str("format", format).Str("package", pkg).Str("stage", stage).
 		Err(err).Msg("bytes were not those announced; they were not served")
 	o.n.violation(audit.Resource{Format: format, Package: pkg}, stage, err)
+	if stage == "fill" {
+		o.n.rules.Refused(rules.Pin)
+	}
 }
 
 func (o observer) Warned(format, pkg string, f rules.Finding) {
 	o.n.metrics.Warned(format, f.Rule)
+	o.n.rules.Warned(f.Rule)
 	o.n.log.Warn().Str("event", "policy.warned").Str("format", format).Str("package", pkg).Str("rule", f.Rule).Msg(f.Reason)
 	o.n.note(o.n.audit.Warned(context.Background(), audit.Record{ // no request: what was found out serves many
 		Actor: audit.Actor{Kind: audit.System}, Action: "policy.warn", Resource: audit.Resource{Format: format, Package: pkg},
 		Reason: audit.Reason{RuleID: f.Rule, Sentence: f.Reason},
 	}))
 }
+
+func (o observer) Claimed(string, string, string) { o.n.rules.Refused(rules.Claim) }
 
 func (o observer) Shared(format string) { o.n.metrics.Shared(format) }
 

@@ -40,9 +40,9 @@ func (f *serveFlags) reload(ctx context.Context, n *node, certificate *proxy.Cer
 			return err
 		}
 	}
-	set, err := ruleSet(cfg)
-	if err != nil {
-		return err
+	list, waivers := cfg.Policy.RuleSet()
+	if err := n.rules.Check(list, waivers); err != nil {
+		return usageError{err}
 	}
 	useUpstreams, err := n.upstreams.change(ctx, cfg)
 	if err != nil {
@@ -51,7 +51,9 @@ func (f *serveFlags) reload(ctx context.Context, n *node, certificate *proxy.Cer
 	if err := n.directory.SetClaims(ctx, claims(cfg.Policy.Claims)); err != nil {
 		return err
 	}
-	n.rules.Store(set)
+	if err := n.rules.Use(list, waivers); err != nil {
+		return err
+	}
 	useCertificate()
 	useUpstreams()
 	if keys := fixed(n.cfg, cfg); len(keys) > 0 {

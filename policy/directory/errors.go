@@ -12,28 +12,16 @@ import (
 // Errors of changes. What does not exist is cache.ErrNotExist, and a lack of
 // authority is a *policy.Refusal.
 var (
-	// ErrInvalid: a name or value is not of the right form.
-	ErrInvalid = errors.New("invalid")
-	// ErrExists: the name is taken.
-	ErrExists = errors.New("already exists")
-	// ErrConflict: the state of the thing does not allow the change.
-	ErrConflict = errors.New("conflict")
+	ErrInvalid  = policy.ErrInvalid
+	ErrExists   = policy.ErrExists
+	ErrConflict = policy.ErrConflict
 )
 
 // Error is one of the errors above with a sentence for the person who asked.
-type Error struct {
-	Kind     error
-	Sentence string
-}
-
-// Error returns the sentence.
-func (e *Error) Error() string { return e.Sentence }
-
-// Unwrap returns the kind.
-func (e *Error) Unwrap() error { return e.Kind }
+type Error = policy.Fault
 
 func fail(kind error, format string, args ...any) error {
-	return &Error{Kind: kind, Sentence: fmt.Sprintf(format, args...)}
+	return policy.Faultf(kind, format, args...)
 }
 
 func missing(what, name string) error {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -32,6 +33,24 @@ type order func(format string) func(a, b string) int
 func Check(rules []Rule, waivers []Waiver, compare func(format string) func(a, b string) int) (mistakes, warnings []Mistake) {
 	r := read(rules, waivers, compare)
 	return r.mistakes, r.warnings
+}
+
+// CheckWaivers finds what is wrong with each waiver by itself, beside rules that
+// are right: an error in its place, or nil.
+func CheckWaivers(rules []Rule, waivers []Waiver, compare func(format string) func(a, b string) int) []error {
+	r := read(rules, nil, compare)
+	found := make([]error, len(waivers))
+	for i := range waivers {
+		r.at = Mistake{List: "waivers", Index: i, ID: waivers[i].Rule}
+		before := len(r.mistakes)
+		r.waiver(&waivers[i])
+		var errs []error
+		for j := range r.mistakes[before:] {
+			errs = append(errs, &r.mistakes[before+j])
+		}
+		found[i] = errors.Join(errs...)
+	}
+	return found
 }
 
 // reader parses rules and collects what is wrong with them.

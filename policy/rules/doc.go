@@ -69,6 +69,8 @@ type Rule struct {
 
 // Waiver lets versions pass a rule until it ends.
 type Waiver struct {
+	// ID is what the waiver is managed by; the rules do not depend on it.
+	ID    string    `json:"id,omitempty"`
 	Rule  string    `json:"rule"`
 	Match []string  `json:"match"` // patterns, see purl.ParsePattern
 	By    string    `json:"by"`

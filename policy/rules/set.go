@@ -127,6 +127,16 @@ func (s *Set) entries(grants []*grant) []*entry {
 // or spelling, nor with rules that are off. It is 16 hex digits.
 func (s *Set) Epoch() string { return s.epoch }
 
+// Rules returns the rules of the set in the order in which they are asked, with
+// what was left out filled in.
+func (s *Set) Rules() []Rule {
+	list := make([]Rule, len(s.all))
+	for i, r := range s.all {
+		list[i] = r.Rule
+	}
+	return list
+}
+
 // For returns the rules that could concern a name, which is written as its
 // format writes it (Maven: group:artifact), in a registry. It allocates only
 // where a pattern covers the name, and not all of them.

@@ -41,6 +41,14 @@ func (b *bound) visible(o *owned) bool {
 	return o.hosted != nil && o.hosted.Deleted.IsZero() && (!b.narrowed() || o.hosted.Repository == b.repository)
 }
 
+// unseen is a name of ours that this URL does not show.
+func (b *bound) unseen(o *owned, pkg string) error {
+	if o.hosted == nil && o.claim != "" && !b.narrowed() {
+		b.engine.opt.Observer.Claimed(b.spec.Format.Name(), pkg, o.claim)
+	}
+	return b.missing(pkg)
+}
+
 func (b *bound) Package(ctx context.Context, name string) (*formats.Package, error) {
 	if _, err := b.allow(ctx, policy.Read, name, ""); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"larder/cache/refs"
 	"larder/formats"
 	"larder/policy"
+	"larder/policy/rules"
 	"larder/upstream"
 )
 
@@ -109,9 +110,9 @@ func (b *bound) origin(ctx context.Context, pkg string, o *owned) error {
 	case id == "":
 		return nil
 	}
-	return formats.Refuse(policy.ErrDenied, fmt.Sprintf(
+	return policy.Decision{Verdict: policy.Deny, Rule: rules.Origin, Reason: fmt.Sprintf(
 		"%s exists in the upstream %s; an administrator can make the name yours with: larder claim add %s %q OWNER/REPOSITORY",
-		pkg, id, b.spec.Format.Name(), pkg))
+		pkg, id, b.spec.Format.Name(), pkg)}.Err()
 }
 
 // source returns the upstream that has a name which is not ours, "" for none.

@@ -60,7 +60,7 @@ func (b *bound) document(ctx context.Context, d formats.Document) (*formats.Cont
 	}
 	if o.ours() || b.narrowed() {
 		if !b.visible(o) {
-			return nil, "", b.missing(d.Package)
+			return nil, "", b.unseen(o, d.Package)
 		}
 		c, err := b.hostedDocument(ctx, d, o, res)
 		return c, "", err

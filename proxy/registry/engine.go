@@ -64,6 +64,9 @@ type Observer interface {
 	Integrity(format, pkg, stage string, err error)
 	// Shared: a client joined a running flight.
 	Shared(format string)
+	// Claimed: a name was asked for that a claim keeps from every upstream, and
+	// that is not published here.
+	Claimed(format, pkg, claim string)
 	// Warned: a rule in mode warn would have refused, or hidden, something.
 	Warned(format, pkg string, f rules.Finding)
 }
@@ -234,6 +237,7 @@ func withDefaults(opt Options) Options {
 type deaf struct{}
 
 func (deaf) Integrity(string, string, string, error) {}
+func (deaf) Claimed(string, string, string)          {}
 func (deaf) Shared(string)                           {}
 func (deaf) Warned(string, string, rules.Finding)    {}
 

@@ -52,10 +52,11 @@ func (r *room) Reserve(context.Context, int64) error {
 func (r *room) Touch(cache.Digest) { r.touched.Add(1) }
 
 // observer counts.
-type observer struct{ integrity, shared, warned atomic.Int64 }
+type observer struct{ integrity, shared, warned, claimed atomic.Int64 }
 
 func (o *observer) Integrity(string, string, string, error) { o.integrity.Add(1) }
 func (o *observer) Shared(string)                           { o.shared.Add(1) }
+func (o *observer) Claimed(string, string, string)          { o.claimed.Add(1) }
 func (o *observer) Warned(string, string, rules.Finding)    { o.warned.Add(1) }
 
 // access decides by the real rules, over repositories and claims that a test sets.

@@ -27,7 +27,7 @@ func (b *bound) File(ctx context.Context, f formats.File) (*formats.Content, err
 	}
 	if o.ours() || b.narrowed() {
 		if !b.visible(o) {
-			return nil, b.missing(f.Package)
+			return nil, b.unseen(o, f.Package)
 		}
 		return b.hostedFile(ctx, f, res)
 	}
