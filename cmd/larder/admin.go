@@ -22,7 +22,7 @@ import (
 func (n *node) handlers(reload func(context.Context) error) (map[string]http.Handler, error) {
 	opt := admin.Options{
 		Directory: n.directory, Identifier: n.metrics.Identifier(n.accounts), Pairing: n.accounts.Pairing(),
-		Maintenance: maintenance{n}, Audit: timed.Index(n.index, n.metrics.Stored), Upstreams: n.upstreams.states, Reload: reload, Metrics: n.metrics,
+		Maintenance: maintenance{n}, Rules: n.rules, Audit: timed.Index(n.index, n.metrics.Stored), Upstreams: n.upstreams.states, Reload: reload, Metrics: n.metrics,
 		Ready: n.ready, Draining: n.gone, Clock: n.clock,
 		Failed: func(id string, err error) { n.log.Error().Str("request_id", id).Err(err).Msg("request failed") },
 	}

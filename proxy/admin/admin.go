@@ -134,6 +134,7 @@ type Options struct {
 	Pairing     formats.Pairing
 	Registries  []Registry
 	Maintenance Maintenance
+	Rules       Rules
 	Audit       cache.Index // that holds the audit log
 	Upstreams   func(ctx context.Context) []Upstream
 	// Reload reads the configuration again; on an error the old one holds.
@@ -152,7 +153,7 @@ type Options struct {
 // New checks the options and returns the handlers by first path segment: what
 // proxy.Options.Handlers takes.
 func New(o Options) (map[string]http.Handler, error) {
-	if o.Directory == nil || o.Identifier == nil || o.Pairing == nil || o.Maintenance == nil || o.Audit == nil ||
+	if o.Directory == nil || o.Identifier == nil || o.Pairing == nil || o.Maintenance == nil || o.Audit == nil || o.Rules == nil ||
 		o.Upstreams == nil || o.Reload == nil || o.Metrics == nil {
 		return nil, errors.New("admin: a part is missing")
 	}

@@ -71,6 +71,10 @@ func authorities() []authority {
 		{"DELETE", "/api/v1/package?purl=pkg:npm/pN", "", admins},
 		{"POST", "/api/v1/package/restore?purl=pkg:npm/qN", "", admins},
 		{"GET", "/api/v1/policy/explain?purl=pkg:npm/pN", "", everybody},
+		{"GET", "/api/v1/policy/rules", "", server},
+		{"GET", "/api/v1/policy/waivers", "", server},
+		{"POST", "/api/v1/policy/waivers", `{"rule":"cool","match":["pkg:npm/pN"],"until":"2026-03-08T00:00:00Z","why":"so"}`, server},
+		{"DELETE", "/api/v1/policy/waivers/WAIVER", "", server},
 		{"GET", "/api/v1/decisions/REFUSED", "", everybody},
 		{"GET", "/api/v1/audit", "", server},
 		{"POST", "/api/v1/audit/verify", "", server},
@@ -125,6 +129,9 @@ func (w *world) tries(row authority, n int, who, token string) {
 	if strings.Contains(path, "REFUSED") {
 		id := w.do("POST", "/api/v1/gc", w.bob, "").Header().Get("X-Larder-Decision")
 		path = strings.ReplaceAll(path, "REFUSED", id)
+	}
+	if strings.Contains(path, "WAIVER") {
+		path = strings.ReplaceAll(path, "WAIVER", w.waived(fmt.Sprintf("pkg:npm/w%d", n)))
 	}
 	rec := w.do(row.method, path, token, body)
 	refused := map[int]bool{http.StatusForbidden: true}

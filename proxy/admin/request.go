@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"larder/formats"
 )
@@ -54,6 +55,10 @@ func plain(err error) string {
 	var kind *json.UnmarshalTypeError
 	if errors.As(err, &kind) {
 		return fmt.Sprintf("the field %q cannot be a %s", kind.Field, kind.Value)
+	}
+	var moment *time.ParseError
+	if errors.As(err, &moment) {
+		return fmt.Sprintf("%.40s is no time such as 2026-01-31T00:00:00Z", moment.Value)
 	}
 	if errors.Is(err, io.EOF) {
 		return "it is empty"

@@ -67,6 +67,10 @@ func apiRoutes() []route {
 		{"DELETE", "/api/v1/package", policy.Delete, (*call).deletePackage},
 		{"POST", "/api/v1/package/restore", policy.Restore, (*call).restorePackage},
 		{"GET", "/api/v1/policy/explain", policy.Read, (*call).explain},
+		{"GET", "/api/v1/policy/rules", policy.Administer, (*call).listRules},
+		{"GET", "/api/v1/policy/waivers", policy.Administer, (*call).listWaivers},
+		{"POST", "/api/v1/policy/waivers", policy.Administer, (*call).addWaiver},
+		{"DELETE", "/api/v1/policy/waivers/{id}", policy.Administer, (*call).removeWaiver},
 
 		{"GET", "/api/v1/decisions/{id}", policy.Open, (*call).showDecision},
 		{"GET", "/api/v1/audit", policy.Administer, (*call).exportAudit},

@@ -22,6 +22,8 @@ import (
 	"larder/policy"
 	"larder/policy/audit"
 	"larder/policy/directory"
+	"larder/policy/rulebook"
+	"larder/policy/rules"
 	"larder/proxy"
 	"larder/proxy/accounts"
 	"larder/proxy/registry"
@@ -77,6 +79,7 @@ type world struct {
 	audit     *audit.Log
 	directory *directory.Directory
 	accounts  *accounts.Accounts
+	rules     *rulebook.Book
 	edge      http.Handler
 	work      *work
 	admin     string // token
@@ -121,8 +124,11 @@ func newWorld(t testing.TB) *world {
 	w.must(err)
 	w.admin = strings.TrimSpace(string(text))
 	w.accounts = accounts.New(w.directory, w.clock)
+	w.rules, err = rulebook.Open(t.Context(), index, rulebook.Options{Clock: w.clock})
+	w.must(err)
+	w.must(w.rules.Use([]rules.Rule{{ID: "cool", Kind: rules.Cooldown, MinAge: 7 * 24 * time.Hour}}, nil))
 	engine, err := registry.New(registry.Options{
-		Store: memory.NewStore(), Index: index, Locks: &refs.Locks{}, Room: room{}, Access: w.directory, Clock: w.clock,
+		Store: memory.NewStore(), Index: index, Locks: &refs.Locks{}, Room: room{}, Access: w.directory, Clock: w.clock, Rules: w.rules.Set,
 	})
 	w.must(err)
 	t.Cleanup(func() {
@@ -158,7 +164,7 @@ func (w *world) record() {
 
 func (w *world) options(mount proxy.Mount, m *Metrics) Options {
 	return Options{
-		Directory: w.directory, Identifier: m.Identifier(w.accounts), Pairing: w.accounts.Pairing(), Maintenance: w.work, Audit: w.index,
+		Directory: w.directory, Identifier: m.Identifier(w.accounts), Pairing: w.accounts.Pairing(), Maintenance: w.work, Rules: w.rules, Audit: w.index,
 		Registries: []Registry{{Mount: mount, Hosted: true, Upstreams: []string{"far"}}},
 		Upstreams: func(context.Context) []Upstream {
 			return []Upstream{{ID: "near", Format: "npm", State: "open"}, {ID: "far", Format: "npm", State: "ok"}}
