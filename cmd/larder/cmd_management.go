@@ -12,7 +12,7 @@ import (
 func addManagement(root *cobra.Command) {
 	root.AddCommand(
 		userCommand(), orgCommand(), repoCommand(), grantCommand(), claimCommand(), tokenCommand(),
-		pkgCommand(), whyCommand(), loginCommand(), logoutCommand(), whoamiCommand(),
+		pkgCommand(), whyCommand(), policyCommand(), loginCommand(), logoutCommand(), whoamiCommand(),
 		cacheCommand(), verifyCommand(), auditCommand(), upstreamsCommand(), discoverCommand(), initCommand(), configCommand(), adminCommand(),
 		healthcheckCommand(), exitCodesTopic(),
 	)
