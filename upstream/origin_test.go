@@ -15,9 +15,9 @@ const secret = "s3cr3t-canary"
 
 func credentials() map[string]upstream.Auth {
 	return map[string]upstream.Auth{
-		"bearer": {Type: "bearer", Token: secret},
-		"basic":  {Type: "basic", Username: "u", Password: secret},
-		"header": {Type: "header", Header: "X-Api-Key", Token: secret},
+		"bearer": {Type: "bearer", Token: upstream.Hide(secret)},
+		"basic":  {Type: "basic", Username: "u", Password: upstream.Hide(secret)},
+		"header": {Type: "header", Header: "X-Api-Key", Token: upstream.Hide(secret)},
 	}
 }
 
@@ -99,7 +99,7 @@ func TestThreat17CredentialsStayWithTheirOrigin(t *testing.T) {
 func TestLoginGoesToNamedHostsOnly(t *testing.T) {
 	realm, stranger := upstreamtest.New(t), upstreamtest.New(t)
 	w := newWorld(t, func(c *upstream.Config) {
-		c.Auth = upstream.Auth{Type: "basic", Username: "u", Password: secret}
+		c.Auth = upstream.Auth{Type: "basic", Username: "u", Password: upstream.Hide(secret)}
 		c.AllowHosts = []string{realm.Host(), stranger.Host()}
 	})
 	realm.Serve("/token", upstreamtest.Answer{Redirect: stranger.URL + "/token"})
@@ -173,7 +173,7 @@ func TestThreat16CanaryGetsNoConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWorld(t, func(c *upstream.Config) {
-		c.Auth = upstream.Auth{Type: "bearer", Token: secret}
+		c.Auth = upstream.Auth{Type: "bearer", Token: upstream.Hide(secret)}
 		c.AllowHosts = []string{"elsewhere.example", "127.0.0.1:1"}
 	})
 	for _, host := range []string{

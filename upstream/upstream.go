@@ -72,9 +72,9 @@ type Timeouts struct {
 // Auth is a credential. The zero value sends none.
 type Auth struct {
 	Type     string // "bearer", "basic" or "header"; empty: none
-	Token    string // for bearer, and the value for header
+	Token    Secret // for bearer, and the value for header
 	Username string // for basic
-	Password string // for basic
+	Password Secret // for basic
 	Header   string // for header: the field's name, such as X-Api-Key
 }
 
@@ -86,8 +86,8 @@ func (a Auth) String() string {
 	return a.Type + " credential"
 }
 
-// GoString is String, so that %#v tells no secret either.
-func (a Auth) GoString() string { return a.String() }
+// Format is String for every verb of fmt.
+func (a Auth) Format(f fmt.State, verb rune) { WriteHidden(f, verb, a.String()) }
 
 // MarshalText is String: encoded configs and logs tell no secret.
 func (a Auth) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
@@ -96,11 +96,11 @@ func (a Auth) check() error {
 	switch {
 	case a.Type == "":
 		return nil
-	case a.Type == "bearer" && a.Token != "":
+	case a.Type == "bearer" && !a.Token.IsZero():
 		return nil
-	case a.Type == "basic" && a.Username+a.Password != "":
+	case a.Type == "basic" && (a.Username != "" || !a.Password.IsZero()):
 		return nil
-	case a.Type == "header" && a.Header != "" && a.Token != "":
+	case a.Type == "header" && a.Header != "" && !a.Token.IsZero():
 		return nil
 	case a.Type == "bearer" || a.Type == "basic" || a.Type == "header":
 		return fmt.Errorf("auth of type %s lacks its values", a.Type)
@@ -111,11 +111,11 @@ func (a Auth) check() error {
 func (a Auth) apply(r *http.Request) {
 	switch a.Type {
 	case "bearer":
-		r.Header.Set("Authorization", "Bearer "+a.Token)
+		r.Header.Set("Authorization", "Bearer "+a.Token.Reveal())
 	case "basic":
-		r.SetBasicAuth(a.Username, a.Password)
+		r.SetBasicAuth(a.Username, a.Password.Reveal())
 	case "header":
-		r.Header.Set(a.Header, a.Token)
+		r.Header.Set(a.Header, a.Token.Reveal())
 	}
 }
 
@@ -221,7 +221,7 @@ func parseBase(cfg Config) (*url.URL, Auth, error) {
 	if u.User != nil {
 		password, _ := u.User.Password()
 		if auth.Type == "" {
-			auth = Auth{Type: "basic", Username: u.User.Username(), Password: password}
+			auth = Auth{Type: "basic", Username: u.User.Username(), Password: Hide(password)}
 		}
 		u.User = nil
 	}

@@ -100,7 +100,7 @@ func (u *upstreams) states(context.Context) []admin.Upstream {
 		default:
 			s.Note = noUpstream(c.Format)
 		}
-		if !searching && string(c.URL) == config.Auto {
+		if !searching && c.URL.Reveal() == config.Auto {
 			s.Source = u.found[c.Format].Source
 		}
 		list = append(list, s)

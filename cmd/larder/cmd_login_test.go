@@ -123,7 +123,7 @@ func TestCmdInitialConfig(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	if l.Upstreams["npm"].URL.Reveal() != "http://npm.upstream.example/" || l.Upstreams["maven"].URL != config.Auto || !strings.Contains(text, "not copied") {
+	if l.Upstreams["npm"].URL.Reveal() != "http://npm.upstream.example/" || l.Upstreams["maven"].URL.Reveal() != config.Auto || !strings.Contains(text, "not copied") {
 		t.Errorf("%+v\n%s", l.Upstreams, text)
 	}
 	if err := writeNew(file, "x"); exitCode(err) != exitUsage {

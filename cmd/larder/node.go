@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -225,24 +224,13 @@ func (n *node) edge(reload func(context.Context) error) (http.Handler, error) {
 		}
 	}
 	for _, p := range n.cfg.TrustedProxies {
-		prefix, err := trusted(p)
+		prefix, err := config.ParseNetwork(p)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("trusted_proxies: %w", err)
 		}
 		opt.TrustedProxies = append(opt.TrustedProxies, prefix)
 	}
 	return proxy.New(opt)
-}
-
-func trusted(s string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(s); err == nil {
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		return p, fmt.Errorf("trusted_proxies: %q is neither an address nor a network", s)
-	}
-	return p, nil
 }
 
 // start begins the work beside requests.

@@ -80,7 +80,7 @@ func (f *serveFlags) apply(c *config.Config, set func(key string)) error {
 		if !ok || !known {
 			return fmt.Errorf("--upstream %q: want FORMAT=URL, with one of the formats %s", u, strings.Join(formatNames(), ", "))
 		}
-		entry.URL = config.Secret(url)
+		entry.URL = config.Hide(url)
 		c.Upstreams[format] = entry
 		set("upstreams." + format + ".url")
 	}

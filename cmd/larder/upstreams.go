@@ -56,9 +56,9 @@ func (u *upstreams) build(cfg *config.Loaded) error {
 func (u *upstreams) prepare(cfg *config.Loaded) (use func(), err error) {
 	made := map[string]*upstream.Client{}
 	for id, c := range cfg.Upstreams {
-		url, auth := string(c.URL), upstream.Auth{
-			Type: c.Auth.Type, Token: string(c.Auth.Token), Username: c.Auth.Username,
-			Password: string(c.Auth.Password), Header: c.Auth.Header,
+		url, auth := c.URL.Reveal(), upstream.Auth{
+			Type: c.Auth.Type, Token: c.Auth.Token.Secret, Username: c.Auth.Username,
+			Password: c.Auth.Password.Secret, Header: c.Auth.Header,
 		}
 		if url == config.Auto {
 			found, ok := u.found[c.Format]
@@ -137,7 +137,7 @@ func (u *upstreams) wanted() []string {
 	seen := map[string]bool{}
 	var list []string
 	for _, c := range u.cfg.Upstreams {
-		if string(c.URL) == config.Auto && !seen[c.Format] {
+		if c.URL.Reveal() == config.Auto && !seen[c.Format] {
 			seen[c.Format] = true
 			list = append(list, c.Format)
 		}

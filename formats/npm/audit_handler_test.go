@@ -68,12 +68,18 @@ func TestBulkAudit(t *testing.T) {
 		{name: "none to give: never a 5xx", method: "POST", path: bulk, body: `{"right":["1.0.0"]}`, status: 404},
 		{name: "nor for the older call", method: "POST", path: quick, body: `{"requires":{"right":"1"},"dependencies":{"right":{"version":"1.0.0"}}}`, status: 404},
 	})
-	for i, a := range []upstreamtest.Answer{
-		answering(`<html>`), answering(`[]`), {Status: 404}, {Status: 403}, {Status: 401}, {Status: 302, Redirect: "http://192.0.2.9/"}, {NoReply: true},
+	const nonsense, unasked = "answer makes no sense", "could not be asked"
+	for i, a := range []struct {
+		upstreamtest.Answer
+		why string
+	}{
+		{answering(`<html>`), nonsense}, {answering(`[]`), nonsense}, {upstreamtest.Answer{Status: 404}, "the upstream far does not offer this"},
+		{upstreamtest.Answer{Status: 403}, unasked}, {upstreamtest.Answer{Status: 401}, unasked},
+		{upstreamtest.Answer{Status: 302, Redirect: "http://192.0.2.9/"}, unasked}, {upstreamtest.Answer{NoReply: true}, unasked},
 	} {
-		far.Serve(bulk, a)
+		far.Serve(bulk, a.Answer)
 		w.clock.advance(time.Hour)
-		w.run([]call{{name: fmt.Sprint("bad answer ", i), method: "POST", path: bulk, body: fmt.Sprintf(`{"p%d":["1.0.0"]}`, i), status: 404}})
+		w.run([]call{{name: fmt.Sprint("bad answer ", i), method: "POST", path: bulk, body: fmt.Sprintf(`{"p%d":["1.0.0"]}`, i), status: 404, has: []string{"no advisories: ", a.why}}})
 	}
 	far.Serve(bulk, upstreamtest.Answer{Body: squeezed(t, []byte(`{"z":[{"id":1}]}`)), ContentType: "application/json"})
 	w.run([]call{{name: "an answer in gzip that nobody announced", method: "POST", path: bulk, body: `{"z":["1.0.0"]}`, status: 200, has: []string{`{"z":[{"id":1}]}`}}})
@@ -130,8 +136,8 @@ func TestQuickAudit(t *testing.T) {
 func TestAuditWithoutUpstream(t *testing.T) {
 	w := newWorld(t, func(w *world) { w.farURL = "" })
 	w.run([]call{
-		{name: "bulk", method: "POST", path: bulk, body: `{"left":["1.0.0"]}`, status: 404},
-		{name: "quick", method: "POST", path: quick, body: `{"requires":{"left":"1"},"dependencies":{"left":{"version":"1.0.0"}}}`, status: 404},
+		{name: "bulk", method: "POST", path: bulk, body: `{"left":["1.0.0"]}`, status: 404, has: []string{"no advisories: the registry npm has no upstream to ask"}},
+		{name: "quick", method: "POST", path: quick, body: `{"requires":{"left":"1"},"dependencies":{"left":{"version":"1.0.0"}}}`, status: 404, has: []string{"no upstream to ask"}},
 		{name: "keys", method: "GET", path: "/-/npm/v1/keys", status: 404},
 		{name: "attestations", method: "GET", path: "/-/npm/v1/attestations/left@1.0.0", status: 404},
 		{name: "search", method: "GET", path: "/-/v1/search?text=left", status: 200, has: []string{`{"objects":[],"total":0,"time":"2026-`}},

@@ -30,7 +30,12 @@ func noAudit(err error) error {
 		errors.Is(err, policy.ErrUnauthenticated) || errors.Is(err, policy.ErrDenied) {
 		return err
 	}
-	return formats.Refuse(formats.ErrNoVersion, "no advisories: the upstream could not be asked")
+	why := "the upstream could not be asked"
+	var told *formats.Error
+	if errors.As(err, &told) && errors.Is(err, formats.ErrNotFound) {
+		why = told.Sentence // it was, or there is none
+	}
+	return formats.Refuse(formats.ErrNoVersion, "no advisories: "+why)
 }
 
 // foreign returns which names must not be told to an upstream.
@@ -72,11 +77,11 @@ func (s *serving) serveAuditBulk() error {
 	}
 	clean, err := ReadBody(bytes.NewReader(a.Body)) // some answer with gzip they do not announce
 	if err != nil {
-		return noAudit(formats.ErrNotFound)
+		return noAudit(formats.Refuse(formats.ErrNotFound, "the upstream's answer makes no sense"))
 	}
 	merged, err := MergeBulk(clean)
 	if err != nil {
-		return noAudit(formats.ErrNotFound)
+		return noAudit(formats.Refuse(formats.ErrNotFound, "the upstream's answer makes no sense"))
 	}
 	return s.json(http.StatusOK, merged)
 }
@@ -113,7 +118,7 @@ func (s *serving) serveAuditQuick() error {
 		clean, err = value(clean)
 	}
 	if err != nil || !isObject(clean) {
-		return noAudit(formats.ErrNotFound)
+		return noAudit(formats.Refuse(formats.ErrNotFound, "the upstream's answer makes no sense"))
 	}
 	return s.json(http.StatusOK, QuickReply(clean, q))
 }

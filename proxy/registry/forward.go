@@ -52,6 +52,9 @@ func (e *Engine) forward(ctx context.Context, s Source, f formats.Forward) (*for
 				return old, nil
 			}
 		}
+		if errors.Is(err, upstream.ErrNotExist) {
+			return nil, errors.Join(formats.Refuse(formats.ErrNotFound, "the upstream "+s.ID+" does not offer this"), err)
+		}
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%w: %w", upstream.ErrTimeout, err)
 		}

@@ -163,7 +163,7 @@ func (f *Found) settle(m *machine) error {
 	if u.User != nil {
 		password, _ := u.User.Password()
 		if f.Auth.Type == "" {
-			f.Auth = upstream.Auth{Type: "basic", Username: u.User.Username(), Password: password}
+			f.Auth = upstream.Auth{Type: "basic", Username: u.User.Username(), Password: upstream.Hide(password)}
 		}
 		u.User = nil
 	}

@@ -202,7 +202,7 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	found := []Found{
-		{Format: "npm", URL: "https://upstream.example/", Source: "~/.npmrc", Secret: true, Auth: upstream.Auth{Type: "bearer", Token: "hunter2"}},
+		{Format: "npm", URL: "https://upstream.example/", Source: "~/.npmrc", Secret: true, Auth: upstream.Auth{Type: "bearer", Token: upstream.Hide("hunter2")}},
 		{Format: "go", Source: "none", Note: "silent"},
 	}
 	for range 2 { // the second replaces the first

@@ -110,9 +110,9 @@ func (f *fake) find(format string) []string {
 		case r.URL == "":
 			list = append(list, "! "+r.Note)
 		case r.Auth.Type == "bearer":
-			list = append(list, r.URL+" "+r.Auth.Token)
+			list = append(list, r.URL+" "+r.Auth.Token.Reveal())
 		case r.Auth.Type == "basic":
-			list = append(list, r.URL+" "+r.Auth.Username+":"+r.Auth.Password)
+			list = append(list, r.URL+" "+r.Auth.Username+":"+r.Auth.Password.Reveal())
 		default:
 			list = append(list, r.URL)
 		}

@@ -117,7 +117,7 @@ func (f mavenFile) auth(m *machine, id string) upstream.Auth {
 		password := m.mavenExpand(strings.TrimSpace(s.Password))
 		encrypted := strings.HasPrefix(password, "{") && strings.HasSuffix(password, "}")
 		if s.ID == id && s.Username != "" && !encrypted {
-			return upstream.Auth{Type: "basic", Username: m.mavenExpand(s.Username), Password: password}
+			return upstream.Auth{Type: "basic", Username: m.mavenExpand(s.Username), Password: upstream.Hide(password)}
 		}
 	}
 	return upstream.Auth{}

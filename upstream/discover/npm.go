@@ -195,7 +195,7 @@ func (s npmSettings) auth(address string) upstream.Auth {
 
 func (s npmSettings) authAt(key string) upstream.Auth {
 	if v := s.values[key+":_authToken"]; v != "" {
-		return upstream.Auth{Type: "bearer", Token: v}
+		return upstream.Auth{Type: "bearer", Token: upstream.Hide(v)}
 	}
 	if v := s.values[key+":_auth"]; v != "" {
 		return basicAuth(v)
@@ -205,7 +205,7 @@ func (s npmSettings) authAt(key string) upstream.Auth {
 	if user == "" || encoded == "" || err != nil {
 		return upstream.Auth{}
 	}
-	return upstream.Auth{Type: "basic", Username: user, Password: string(password)}
+	return upstream.Auth{Type: "basic", Username: user, Password: upstream.Hide(string(password))}
 }
 
 // basicAuth reads the base64 form of user:password; what is none is no credential.
@@ -215,5 +215,5 @@ func basicAuth(encoded string) upstream.Auth {
 	if err != nil || !ok {
 		return upstream.Auth{}
 	}
-	return upstream.Auth{Type: "basic", Username: user, Password: password}
+	return upstream.Auth{Type: "basic", Username: user, Password: upstream.Hide(password)}
 }

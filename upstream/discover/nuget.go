@@ -99,7 +99,7 @@ func (f nugetFile) auth(m *machine, key string) upstream.Auth {
 			}
 		}
 		if password != "" {
-			return upstream.Auth{Type: "basic", Username: user, Password: password}
+			return upstream.Auth{Type: "basic", Username: user, Password: upstream.Hide(password)}
 		}
 	}
 	return upstream.Auth{}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -115,10 +114,8 @@ func (k *checker) server() {
 		k.webAddress("public_url", k.PublicURL)
 	}
 	for _, p := range k.TrustedProxies {
-		_, errAddress := netip.ParseAddr(p)
-		_, errNetwork := netip.ParsePrefix(p)
-		if errAddress != nil && errNetwork != nil {
-			k.fail("trusted_proxies", "%q is neither an address nor a network such as 10.0.0.0/8", p)
+		if _, err := ParseNetwork(p); err != nil {
+			k.fail("trusted_proxies", "%s", err)
 		}
 	}
 	if (k.TLS.Cert == "") != (k.TLS.Key == "") {
@@ -195,7 +192,7 @@ func (k *checker) upstream(name string, u Upstream) {
 		k.fail(key, "an upstream's name is made of a-z, 0-9, dots, dashes and underscores")
 	}
 	k.format(key+".format", u.Format, name)
-	switch u.URL {
+	switch u.URL.Reveal() {
 	case Auto:
 	case "":
 		k.fail(key+".url", "the address is empty: write one, or auto")

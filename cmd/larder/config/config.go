@@ -151,7 +151,7 @@ func Default(formats []string) Config {
 		Registries: map[string]Registry{},
 	}
 	for _, f := range formats {
-		c.Upstreams[f] = Upstream{Format: f, URL: Auto}
+		c.Upstreams[f] = Upstream{Format: f, URL: Hide(Auto)}
 		c.Registries[f] = Registry{Format: f, Hosted: true, Upstreams: []string{f}}
 	}
 	return c
@@ -166,7 +166,7 @@ type defaulter interface {
 }
 
 func (u *Upstream) withDefaults(name string, formats []string) {
-	u.URL = Auto
+	u.URL = Hide(Auto)
 	u.Format = formatOf(name, formats)
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -92,7 +93,7 @@ func TestEntriesReplaceTheDefaultOnes(t *testing.T) {
 	if !reflect.DeepEqual(l.Registries, want) {
 		t.Errorf("registries %+v", l.Registries)
 	}
-	if len(l.Upstreams) != 3 || l.Upstreams["npm"].Format != "npm" || l.Upstreams["far"].Fresh.Std() != time.Hour || l.Upstreams["maven"].URL != Auto {
+	if len(l.Upstreams) != 3 || l.Upstreams["npm"].Format != "npm" || l.Upstreams["far"].Fresh.Std() != time.Hour || l.Upstreams["maven"].URL.Reveal() != Auto {
 		t.Errorf("upstreams %+v", l.Upstreams)
 	}
 	l, err = load(t, "upstreams: null\nregistries: {npm: {}, maven: null}\n")
@@ -113,7 +114,7 @@ func TestEnvironment(t *testing.T) {
 	if a := l.Upstreams["my-far_away"].Auth; a.Type != "bearer" || a.Token.Reveal() != "t" {
 		t.Errorf("an entry with dashes in its name: %+v", a)
 	}
-	if n := l.Upstreams["new"]; n.Format != "npm" || n.URL != Auto || !reflect.DeepEqual(n.AllowHosts, []string{"a.example", "b.example:80"}) {
+	if n := l.Upstreams["new"]; n.Format != "npm" || n.URL.Reveal() != Auto || !reflect.DeepEqual(n.AllowHosts, []string{"a.example", "b.example:80"}) {
 		t.Errorf("a new entry: %+v", n)
 	}
 	if c := l.Policy.Claims; len(c) != 1 || c[0].Repository != "a/b" {
@@ -131,11 +132,22 @@ func TestSecrets(t *testing.T) {
 	if l.Upstreams["npm"].Auth.Token.Reveal() != "s3cret" || l.Upstreams["maven"].URL.Reveal() != "https://u:p4ss@m.upstream.example/x" {
 		t.Errorf("%+v %+v", l.Upstreams["npm"].Auth.Token.Reveal(), l.Upstreams["maven"].URL.Reveal())
 	}
+	// Nothing asks an unexported field how it prints, and a wrong verb shows what it got.
+	type keeper struct{ cfg Config }
+	token, url := l.Upstreams["npm"].Auth.Token, l.Upstreams["maven"].URL
 	text := fmt.Sprintf("%v %+v %#v %s", l.Config, l.Config, l.Config, l.Values())
-	if strings.Contains(text, "s3cret") || strings.Contains(text, "p4ss") {
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%t"} {
+		text += fmt.Sprintf(verb+verb+verb+verb, keeper{l.Config}, &keeper{l.Config}, token, &url)
+	}
+	encoded, err := json.Marshal(l.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text += string(encoded)
+	if strings.Contains(text, "s3cret") || strings.Contains(text, "p4ss") || strings.Contains(text, fmt.Sprintf("%x", "s3cret")) {
 		t.Errorf("a secret is shown: %s", text)
 	}
-	if plain := Secret("https://m.upstream.example/"); plain.String() != "https://m.upstream.example/" {
+	if plain := Hide("https://m.upstream.example/"); plain.String() != "https://m.upstream.example/" {
 		t.Errorf("an address without anything to hide is shown as %s", plain)
 	}
 	if !strings.Contains(text, "https://m.upstream.example/[redacted]") {

@@ -96,7 +96,7 @@ func (d *decoder) plain(n *yaml.Node, depth int) bool {
 func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	switch v.Kind() {
 	case reflect.Struct:
-		if v.Type() != reflect.TypeFor[Date]() {
+		if isSection(v) {
 			d.note(n, path)
 			d.object(n, v, path)
 			return
@@ -112,7 +112,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 		d.fail(n, "%s: want %s, not %s", path, wanted(v), kindOf(n))
 		return
 	}
-	if v.Kind() == reflect.String && n.ShortTag() != "!!str" {
+	if isText(v) && n.ShortTag() != "!!str" {
 		// 1.10 and yes mean other things than they look like.
 		if t := n.ShortTag(); t != "!!int" && t != "!!float" && t != "!!bool" && t != "!!timestamp" {
 			d.fail(n, "%s: want %s, not %s", path, wanted(v), kindOf(n))
@@ -125,6 +125,15 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	}
 	d.note(n, path)
 }
+
+// isSection reports a struct of keys; dates and secrets are structs and values.
+func isSection(v reflect.Value) bool {
+	return v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[Date]() && !isSecret(v)
+}
+
+func isText(v reflect.Value) bool { return v.Kind() == reflect.String || isSecret(v) }
+
+func isSecret(v reflect.Value) bool { return v.Type() == reflect.TypeFor[Secret]() }
 
 // object decodes a mapping into a struct: each key must be one of its fields.
 func (d *decoder) object(n *yaml.Node, v reflect.Value, path string) {

@@ -45,7 +45,7 @@ func (d *decoder) variable(rest, value string, v reflect.Value, path string) err
 		switch f := v.Field(i); {
 		case f.Kind() == reflect.Map:
 			return d.mapVariable(below, value, f, join(path, key))
-		case f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[Date]():
+		case isSection(f):
 			return d.variable(below, value, f, join(path, key))
 		}
 	}
@@ -117,9 +117,9 @@ func (d *decoder) leaf(value string, v reflect.Value, path string) error {
 		if len(d.errs) > before {
 			return nil // already told, with its line
 		}
-	case v.Kind() == reflect.Map, v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[Date]():
+	case v.Kind() == reflect.Map, isSection(v):
 		return fmt.Errorf("%s is a section: name one of its keys", path)
-	case value == "" && v.Kind() != reflect.String:
+	case value == "" && !isText(v):
 		return fmt.Errorf("%s: the value is empty: unset the variable to take the default", path)
 	default:
 		if err := d.scalar(value, v); err != nil {
@@ -149,7 +149,7 @@ func reaches(t reflect.Type, rest string) bool {
 		if rest == upper {
 			return true
 		}
-		if below, ok := strings.CutPrefix(rest, upper+"_"); ok && f.Type.Kind() == reflect.Struct && reaches(f.Type, below) {
+		if below, ok := strings.CutPrefix(rest, upper+"_"); ok && isSection(reflect.Zero(f.Type)) && reaches(f.Type, below) {
 			return true
 		}
 	}
@@ -200,7 +200,7 @@ func walk(v reflect.Value, path string, d *decoder, list *[]Key) {
 		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
 			*list = append(*list, Key{Path: key, Env: prefix + envName(key), Default: "[]"})
 			walk(d.fresh(f.Type().Elem(), ""), key+"[]", d, list)
-		case f.Kind() == reflect.Struct && f.Type() != reflect.TypeFor[Date]():
+		case isSection(f):
 			walk(f, key, d, list)
 		default:
 			*list = append(*list, Key{Path: key, Env: variableOf(key), Default: show(f), Secret: f.Type() == reflect.TypeFor[Secret]()})
@@ -226,7 +226,7 @@ func show(v reflect.Value) string {
 		}
 		return x
 	case Secret:
-		if x == "" {
+		if x.IsZero() {
 			return `""`
 		}
 		return x.String()
@@ -254,9 +254,8 @@ func (l *Loaded) Values() []Value {
 }
 
 func (l *Loaded) list(v reflect.Value, path string, out *[]Value) {
-	_, isDate := v.Interface().(Date)
 	switch {
-	case v.Kind() == reflect.Struct && !isDate:
+	case isSection(v):
 		for i := range v.NumField() {
 			l.list(v.Field(i), join(path, v.Type().Field(i).Tag.Get("key")), out)
 		}

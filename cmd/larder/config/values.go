@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"larder/upstream"
 )
 
 const day = 24 * time.Hour
@@ -142,34 +145,57 @@ func (d Date) String() string {
 	return d.UTC().Format(time.RFC3339)
 }
 
+// ParseNetwork reads an address or a network such as 10.0.0.0/8, for comparison
+// with the addresses of peers: those have no zone, and one of version 4 that is
+// written as one of version 6 (::ffff:10.0.0.1) is one of version 4.
+func ParseNetwork(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil && !strings.Contains(s, "/") {
+		a = a.Unmap().WithZone("")
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return p, fmt.Errorf("%q is neither an address nor a network such as 10.0.0.0/8", s)
+	}
+	const mapped = 96 // bits of ::ffff:0:0
+	if !p.Addr().Is4In6() {
+		return p.Masked(), nil
+	}
+	if p.Bits() < mapped {
+		return p, fmt.Errorf("%q holds addresses of version 4 and others: write two networks", s)
+	}
+	return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-mapped).Masked(), nil
+}
+
 // Secret is a text that no log, error or listing shows. In the file it may be
 // written as ${NAME} (from the environment) or file:PATH (first line of a file,
 // relative to the configuration file).
-type Secret string
+type Secret struct{ upstream.Secret }
+
+// Hide makes a text a Secret.
+func Hide(text string) Secret { return Secret{upstream.Hide(text)} }
 
 // String hides the text. Of an address the scheme and host are shown; the word
 // auto tells nothing and is shown.
 func (s Secret) String() string {
-	if s == "" || s == Auto {
-		return string(s)
+	text := s.Reveal()
+	if text == "" || text == Auto {
+		return text
 	}
-	if u, err := url.Parse(string(s)); err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {
-		if bare := u.Scheme + "://" + u.Host; string(s) == bare || string(s) == bare+"/" {
-			return string(s)
+	if u, err := url.Parse(text); err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" {
+		if bare := u.Scheme + "://" + u.Host; text == bare || text == bare+"/" {
+			return text
 		}
 		return u.Scheme + "://" + u.Host + "/[redacted]"
 	}
 	return "[redacted]"
 }
 
-// GoString hides the text.
-func (s Secret) GoString() string { return strconv.Quote(s.String()) }
+// Format hides the text from every verb of fmt.
+func (s Secret) Format(f fmt.State, verb rune) { upstream.WriteHidden(f, verb, s.String()) }
 
 // MarshalText hides the text.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// Reveal returns the text itself.
-func (s Secret) Reveal() string { return string(s) }
 
 // maxSecretFile bounds a file: reference, in bytes.
 const maxSecretFile = 64 << 10
@@ -179,31 +205,31 @@ func expand(text string, lookup func(string) (string, bool), read func(string) (
 	if path, ok := strings.CutPrefix(text, "file:"); ok && !strings.HasPrefix(path, "//") {
 		b, err := read(path)
 		if err != nil {
-			return "", fmt.Errorf("secret from file: %w", err)
+			return Secret{}, fmt.Errorf("secret from file: %w", err)
 		}
 		if len(b) > maxSecretFile {
-			return "", fmt.Errorf("secret from file %s: the file is larger than %s", path, Size(maxSecretFile))
+			return Secret{}, fmt.Errorf("secret from file %s: the file is larger than %s", path, Size(maxSecretFile))
 		}
 		line, _, _ := strings.Cut(string(b), "\n")
 		if line = strings.TrimSpace(line); line == "" {
-			return "", fmt.Errorf("secret from file %s: its first line is empty", path)
+			return Secret{}, fmt.Errorf("secret from file %s: its first line is empty", path)
 		}
-		return Secret(line), nil
+		return Hide(line), nil
 	}
 	var out strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "${")
 		out.WriteString(before)
 		if !found {
-			return Secret(out.String()), nil
+			return Hide(out.String()), nil
 		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !closed || name == "" {
-			return "", errors.New("a ${ without a name and a }")
+			return Secret{}, errors.New("a ${ without a name and a }")
 		}
 		value, ok := lookup(name)
 		if !ok {
-			return "", fmt.Errorf("${%s} is not set in the environment", name)
+			return Secret{}, fmt.Errorf("${%s} is not set in the environment", name)
 		}
 		out.WriteString(value)
 		text = after

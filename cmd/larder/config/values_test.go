@@ -113,3 +113,16 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+func TestParseNetwork(t *testing.T) {
+	for text, want := range map[string]string{
+		"10.0.0.1": "10.0.0.1/32", "10.0.0.9/8": "10.0.0.0/8", "::1": "::1/128", "fd00::7/8": "fd00::/8", "fe80::1%eth0": "fe80::1/128",
+		"::ffff:10.0.0.1": "10.0.0.1/32", "::ffff:10.0.0.9/104": "10.0.0.0/8", "::ffff:0.0.0.0/96": "0.0.0.0/0", "::ffff:a00:1": "10.0.0.1/32",
+		"::ffff:10.0.0.1/64": "", "10.0.0.0/33": "", "proxy.example": "", "": "", "10.0.0.1/": "", "fe80::1%eth0/64": "",
+	} {
+		got, err := ParseNetwork(text)
+		if (err == nil) != (want != "") || err == nil && got.String() != want {
+			t.Errorf("%q: %v, %v; want %q", text, got, err, want)
+		}
+	}
+}
