@@ -100,11 +100,11 @@ func (s Subject) Anonymous() bool { return s.User == "" }
 
 // Limits narrow a token; an empty list does not limit.
 type Limits struct {
-	Owners       []string `json:"owners,omitempty"`
-	Repositories []string `json:"repositories,omitempty"` // owner/name
-	Packages     []string `json:"packages,omitempty"`     // globs on canonical names
-	Formats      []string `json:"formats,omitempty"`
-	CIDRs        []string `json:"cidrs,omitempty"`
+	Owners       []string `json:"owners,omitempty" max:"100" doc:"Only what belongs to these users and organizations."`
+	Repositories []string `json:"repositories,omitempty" max:"100" doc:"Only these repositories, OWNER/NAME."`
+	Packages     []string `json:"packages,omitempty" max:"100" doc:"Only packages whose names these patterns cover."`
+	Formats      []string `json:"formats,omitempty" max:"100" doc:"Only these formats."`
+	CIDRs        []string `json:"cidrs,omitempty" max:"100" doc:"Only from these addresses, such as 192.0.2.0/24."`
 }
 
 // Resource is what is asked for. Format, Registry and Package come from the

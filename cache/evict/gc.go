@@ -12,13 +12,13 @@ import (
 
 // Report is what a collection did, or with a dry run what it would do.
 type Report struct {
-	Blobs    int   `json:"blobs"` // files deleted
-	Bytes    int64 `json:"bytes"`
-	Expired  int   `json:"expired"` // leases and restore windows that ended
-	Orphans  int   `json:"orphans"` // of Blobs, files that no record knew
-	Failures int   `json:"failures"`
+	Blobs    int   `json:"blobs" doc:"Files deleted."`
+	Bytes    int64 `json:"bytes" doc:"Bytes deleted."`
+	Expired  int   `json:"expired" doc:"Leases and restore windows that ended."`
+	Orphans  int   `json:"orphans" doc:"Of blobs, files that no record knew."`
+	Failures int   `json:"failures" doc:"Files that could not be deleted."`
 	// Errors holds the first few failures; each was passed over.
-	Errors []string `json:"errors,omitempty"`
+	Errors []string `json:"errors,omitempty" doc:"The first few failures; each was passed over."`
 }
 
 const maxErrors = 10

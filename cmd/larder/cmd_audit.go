@@ -35,7 +35,10 @@ two fields.`,
 			if err != nil {
 				return err
 			}
-			query := url.Values{"since": {since}, "after": {strconv.FormatUint(after, 10)}, "limit": {strconv.FormatUint(limit, 10)}}
+			query := url.Values{"after": {strconv.FormatUint(after, 10)}, "limit": {strconv.FormatUint(limit, 10)}}
+			if since != "" {
+				query.Set("since", since)
+			}
 			reply, err := c.send(cmd.Context(), http.MethodGet, "/api/v1/audit", query, nil)
 			if err != nil {
 				return err

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"larder/policy"
 	"larder/proxy/admin"
 )
 
@@ -30,8 +29,8 @@ slash; a final /** or .** for everything below.`,
 			if err != nil {
 				return err
 			}
-			in := policy.Claim{ID: id, Formats: strings.Split(args[0], ","), Match: []string{args[1]}, Repository: args[2]}
-			var made policy.Claim
+			in := admin.NewClaim{ID: id, Formats: strings.Split(args[0], ","), Match: []string{args[1]}, Repository: args[2]}
+			var made admin.Claim
 			if err := c.call(cmd.Context(), http.MethodPost, "/api/v1/claims", nil, in, &made); err != nil {
 				return err
 			}

@@ -169,7 +169,7 @@ func repoSetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := c.call(cmd.Context(), http.MethodPatch, path, nil, map[string]policy.Visibility{"visibility": v}, nil); err != nil {
+			if err := c.call(cmd.Context(), http.MethodPatch, path, nil, admin.RepositorySettings{Visibility: v}, nil); err != nil {
 				return err
 			}
 			s.say(cmd, "%s is %s now", args[0], v)

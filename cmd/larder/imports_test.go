@@ -28,7 +28,7 @@ func layers() []layer {
 		{path: "cmd/bench", own: []string{"upstream/upstreamtest"}, external: []string{sync}},
 		{path: "cmd/larder/config", own: []string{"upstream", "policy", "cache", "formats"}, external: []string{"go.yaml.in/yaml"}},
 		{path: "cmd", own: []string{""}, external: []string{""}},
-		{path: "proxy/admin", own: []string{"proxy", "policy", "cache", "upstream", "formats"}, external: []string{"github.com/prometheus/", sync}},
+		{path: "proxy/admin", own: []string{"proxy", "policy", "cache", "upstream", "formats"}, external: []string{"github.com/prometheus/", "github.com/go-json-experiment/json", sync}},
 		{path: "proxy/accounts", own: []string{"policy", "cache", "formats"}, external: []string{sync}},
 		{path: "proxy/registry", own: []string{"cache", "policy", "upstream", "formats"}, external: []string{sync, "github.com/hashicorp/golang-lru", "github.com/klauspost/compress"}},
 		{path: "proxy", own: []string{"proxy/registry", "formats", "policy", "cache", "upstream"}, external: []string{"github.com/rs/zerolog", sync, system}},

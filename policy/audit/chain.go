@@ -141,8 +141,8 @@ func readHead(r cache.Reader) (head, error) {
 // Head is the end of a log, and stands for all before it. Noted elsewhere, it
 // lets Verify see that the whole log was replaced.
 type Head struct {
-	Seq  uint64 `json:"seq"`  // 0: an empty log
-	Hash string `json:"hash"` // in hex
+	Seq  uint64 `json:"seq" doc:"Sequence number of the last record; 0 for an empty log."`
+	Hash string `json:"hash" doc:"Its hash, in hexadecimal."`
 }
 
 func (h head) export() Head { return Head{h.seq, hex.EncodeToString(h.hash[:])} }

@@ -23,26 +23,24 @@ const (
 // given number of bytes are cut and end in "…"; a record that would pass 4 KiB
 // has all its texts cut shorter.
 type Record struct {
-	Seq        uint64     `json:"seq,omitzero"` // from 1, without a gap; given by the log
-	Time       time.Time  `json:"time"`         // to the microsecond; given by the log
-	Node       string     `json:"node,omitempty"`
-	RequestID  string     `json:"request_id,omitempty"` // 128
-	Actor      Actor      `json:"actor"`
-	IP         netip.Addr `json:"ip,omitzero"`
-	UserAgent  string     `json:"user_agent,omitempty"` // 256
-	Action     string     `json:"action"`               // thing.verb for changes, the policy.Action for refusals; 64
-	Resource   Resource   `json:"resource,omitzero"`
-	Decision   Decision   `json:"decision"`
-	DecisionID string     `json:"decision_id,omitempty"` // of refusals; 64
-	Reason     Reason     `json:"reason,omitzero"`
-	Status     int        `json:"status,omitzero"` // of the HTTP reply
-	// Count is how many refusals the record stands for; 0 is one.
-	Count  int   `json:"count,omitzero"`
-	Before State `json:"before,omitempty"`
-	After  State `json:"after,omitempty"`
-	// PrevHash and Hash are in hex and given by the log.
-	PrevHash string `json:"prev_hash,omitempty"`
-	Hash     string `json:"hash,omitempty"`
+	Seq        uint64     `json:"seq,omitzero" doc:"Sequence number, from 1, without a gap."`
+	Time       time.Time  `json:"time" doc:"When it happened, to the microsecond."`
+	Node       string     `json:"node,omitempty" max:"128" doc:"Server that wrote it."`
+	RequestID  string     `json:"request_id,omitempty" max:"128" doc:"Id of the request."`
+	Actor      Actor      `json:"actor" doc:"Who did it."`
+	IP         netip.Addr `json:"ip,omitzero" doc:"Address of the client."`
+	UserAgent  string     `json:"user_agent,omitempty" max:"256" doc:"What the client calls itself."`
+	Action     string     `json:"action" max:"64" doc:"What was done: thing.verb for changes, the action of policy for refusals."`
+	Resource   Resource   `json:"resource,omitzero" doc:"What it was done to."`
+	Decision   Decision   `json:"decision" doc:"Allow is a change that was made, or what a rule would refuse that only warns; deny a refusal."`
+	DecisionID string     `json:"decision_id,omitempty" max:"64" doc:"Id of the decision, of refusals."`
+	Reason     Reason     `json:"reason,omitzero" doc:"Why."`
+	Status     int        `json:"status,omitzero" doc:"Status of the answer."`
+	Count      int        `json:"count,omitzero" doc:"How many refusals the record stands for; absent for one."`
+	Before     State      `json:"before,omitempty" doc:"What was changed, as it was before."`
+	After      State      `json:"after,omitempty" doc:"What was changed, as it is now."`
+	PrevHash   string     `json:"prev_hash,omitempty" doc:"Hash of the record before, in hexadecimal."`
+	Hash       string     `json:"hash,omitempty" doc:"Hash of prev_hash and the line without both, in hexadecimal."`
 }
 
 // Kind is what an actor is.
@@ -60,34 +58,33 @@ const (
 
 // Actor is who did it. Each text has at most 128 bytes.
 type Actor struct {
-	ID         string `json:"id,omitempty"` // name of the user
-	Kind       Kind   `json:"kind"`
-	TokenID    string `json:"token_id,omitempty"`
-	TokenLast4 string `json:"token_last4,omitempty"`
-	Via        string `json:"via,omitempty"` // how the credential came: bearer, basic, cookie
+	ID         string `json:"id,omitempty" max:"128" doc:"Name of the user."`
+	Kind       Kind   `json:"kind" doc:"What it is."`
+	TokenID    string `json:"token_id,omitempty" max:"128" doc:"Id of the token."`
+	TokenLast4 string `json:"token_last4,omitempty" max:"128" doc:"Last characters of the token."`
+	Via        string `json:"via,omitempty" max:"128" doc:"How the credential came: bearer, basic or key."`
 }
 
 // Resource is what it was done to.
 type Resource struct {
-	Format     string `json:"format,omitempty"`     // 64
-	Owner      string `json:"owner,omitempty"`      // user or organization; 128
-	Repository string `json:"repository,omitempty"` // owner/name; 200
-	Package    string `json:"package,omitempty"`    // 256
-	Version    string `json:"version,omitempty"`    // 256
-	File       string `json:"file,omitempty"`       // 512
-	Digest     string `json:"digest,omitempty"`     // 160
-	// ID names what has no place above: a token, claim, rule or waiver; 128.
-	ID string `json:"id,omitempty"`
+	Format     string `json:"format,omitempty" max:"64" doc:"Format, such as npm."`
+	Owner      string `json:"owner,omitempty" max:"128" doc:"User or organization."`
+	Repository string `json:"repository,omitempty" max:"200" doc:"Repository, OWNER/NAME."`
+	Package    string `json:"package,omitempty" max:"256" doc:"Name of the package."`
+	Version    string `json:"version,omitempty" max:"256" doc:"Version of the package."`
+	File       string `json:"file,omitempty" max:"512" doc:"File of the package."`
+	Digest     string `json:"digest,omitempty" max:"160" doc:"Digest of the file."`
+	ID         string `json:"id,omitempty" max:"128" doc:"What has no other place: a token, claim, rule, waiver or call."`
 }
 
 // Reason is why: the rule, or what was lacking or exceeded, and the sentence
 // that the client was told. Each text has at most 128 bytes, the sentence 512.
 type Reason struct {
-	RuleID   string `json:"rule_id,omitempty"`
-	Scope    string `json:"scope,omitempty"`
-	Role     string `json:"role,omitempty"`
-	Limit    string `json:"limit,omitempty"`
-	Sentence string `json:"sentence,omitempty"`
+	RuleID   string `json:"rule_id,omitempty" max:"128" doc:"Id of the rule that refused."`
+	Scope    string `json:"scope,omitempty" max:"128" doc:"Scopes of which the token needed one."`
+	Role     string `json:"role,omitempty" max:"128" doc:"Role that was lacking."`
+	Limit    string `json:"limit,omitempty" max:"128" doc:"Limit that was passed."`
+	Sentence string `json:"sentence,omitempty" max:"512" doc:"What the client was told."`
 }
 
 // State is the part of a thing that a change concerns, by field: at most 8, the

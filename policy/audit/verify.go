@@ -12,15 +12,15 @@ import (
 
 // Report is what Verify found.
 type Report struct {
-	Records uint64 `json:"records"` // that are whole and in their place, from the first on
-	Head    Head   `json:"head"`    // of the log as its last record has it; note it elsewhere
-	Fault   *Fault `json:"fault,omitempty"`
+	Records uint64 `json:"records" doc:"Records that are whole and in their place, from the first on."`
+	Head    Head   `json:"head" doc:"End of the log as its last record has it; note it elsewhere."`
+	Fault   *Fault `json:"fault,omitempty" doc:"The first thing that is wrong."`
 }
 
 // Fault is the first thing that is wrong.
 type Fault struct {
-	Seq      uint64 `json:"seq"` // of the record; 0 where it is the head row of an empty log
-	Sentence string `json:"sentence"`
+	Seq      uint64 `json:"seq" doc:"Sequence number of the record; 0 where it is the head of an empty log."`
+	Sentence string `json:"sentence" doc:"What is wrong."`
 }
 
 func (f *Fault) Error() string { return f.Sentence }

@@ -11,28 +11,23 @@ import (
 
 // Rule is a rule as administrators are shown it.
 type Rule struct {
-	ID      string   `json:"id"`
-	Kind    string   `json:"kind"`
-	Mode    string   `json:"mode"` // enforce, warn or off
-	Source  Source   `json:"source"`
-	Reason  string   `json:"reason,omitempty"`
-	Formats []string `json:"formats,omitempty"` // empty: every one
-	Mounts  []string `json:"mounts,omitempty"`
-	Match   []string `json:"match,omitempty"`
-	Exempt  []string `json:"exempt,omitempty"`
-	// MinAge is how long a cooldown waits, in seconds.
-	MinAge      int64     `json:"min_age_seconds,omitempty"`
-	NotAfter    time.Time `json:"not_after,omitzero"`
-	Exclusive   bool      `json:"exclusive,omitempty"`
-	UnknownTime string    `json:"unknown_time,omitempty"`
-	Expires     time.Time `json:"expires,omitzero"`
-	// Waivable says that a waiver can lift the rule.
-	Waivable bool `json:"waivable"`
-	// Refused and Warned count since the start: requests that were refused, and
-	// what a rule in mode warn would have refused. Versions that were left out
-	// of a document are in neither.
-	Refused int64 `json:"refused"`
-	Warned  int64 `json:"warned"`
+	ID          string    `json:"id" doc:"Id of the rule."`
+	Kind        string    `json:"kind" doc:"What it does."`
+	Mode        string    `json:"mode" enum:"enforce,warn,off" doc:"Whether what it refuses is refused, or only recorded."`
+	Source      Source    `json:"source" doc:"Where it stands."`
+	Reason      string    `json:"reason,omitempty" doc:"What is told to who is refused."`
+	Formats     []string  `json:"formats,omitempty" doc:"Formats that it is about; absent for all."`
+	Mounts      []string  `json:"mounts,omitempty" doc:"Registries that it is about; absent for all."`
+	Match       []string  `json:"match,omitempty" doc:"Package URLs that it is about; absent for all."`
+	Exempt      []string  `json:"exempt,omitempty" doc:"Package URLs that it is not about."`
+	MinAge      int64     `json:"min_age_seconds,omitempty" doc:"How long a cooldown waits."`
+	NotAfter    time.Time `json:"not_after,omitzero" doc:"From when on a freeze refuses what is published."`
+	Exclusive   bool      `json:"exclusive,omitempty" doc:"An allow that refuses all that no allow covers."`
+	UnknownTime string    `json:"unknown_time,omitempty" doc:"What takes the place of a time of publication that is not known."`
+	Expires     time.Time `json:"expires,omitzero" doc:"When the rule ends; absent for never."`
+	Waivable    bool      `json:"waivable" doc:"A waiver can lift it."`
+	Refused     int64     `json:"refused" doc:"Requests that were refused since the start, without versions that were left out of documents."`
+	Warned      int64     `json:"warned" doc:"What would have been refused, had the rule not been in mode warn, since the start."`
 }
 
 // Rules lists every rule in the order in which they are asked, built-in ones

@@ -29,16 +29,15 @@ const (
 
 // Waiver is a waiver as administrators are shown it.
 type Waiver struct {
-	ID     string    `json:"id"`
-	Source Source    `json:"source"` // config or api
-	Rule   string    `json:"rule"`
-	Match  []string  `json:"match"` // patterns of package URLs
-	By     string    `json:"by"`    // who gave it
-	Why    string    `json:"why"`
-	Since  time.Time `json:"since,omitzero"` // when it was given; not known of the config file
-	Until  time.Time `json:"until"`
-	// Idle says why it has no effect now, "" where it has.
-	Idle string `json:"without_effect,omitempty"`
+	ID     string    `json:"id" doc:"Id of the waiver."`
+	Source Source    `json:"source" doc:"Where it stands."`
+	Rule   string    `json:"rule" doc:"Id of the rule."`
+	Match  []string  `json:"match" doc:"Patterns of package URLs."`
+	By     string    `json:"by" doc:"Who gave it."`
+	Why    string    `json:"why" doc:"Why."`
+	Since  time.Time `json:"since,omitzero" doc:"When it was given; absent for those of the configuration."`
+	Until  time.Time `json:"until" doc:"When it ends."`
+	Idle   string    `json:"without_effect,omitempty" doc:"Why it has no effect now; absent where it has."`
 }
 
 // Waivers lists all waivers, those of the configuration first, each kind by its

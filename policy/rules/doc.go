@@ -69,13 +69,12 @@ type Rule struct {
 
 // Waiver lets versions pass a rule until it ends.
 type Waiver struct {
-	// ID is what the waiver is managed by; the rules do not depend on it.
-	ID    string    `json:"id,omitempty"`
-	Rule  string    `json:"rule"`
-	Match []string  `json:"match"` // patterns, see purl.ParsePattern
-	By    string    `json:"by"`
-	Why   string    `json:"why"`
-	Until time.Time `json:"until"`
+	ID    string    `json:"id,omitempty" doc:"Id, by which it is managed."`
+	Rule  string    `json:"rule" doc:"Id of the rule."`
+	Match []string  `json:"match" doc:"Package URLs that it is about."`
+	By    string    `json:"by" doc:"Who decided it."`
+	Why   string    `json:"why" doc:"Why."`
+	Until time.Time `json:"until" doc:"When it ends."`
 }
 
 // rank orders the kinds that can be written.

@@ -18,18 +18,18 @@ type Outcome struct {
 
 // Finding is what one rule says of a version.
 type Finding struct {
-	Rule    string  `json:"rule"`
-	Kind    string  `json:"kind"`
-	Mode    string  `json:"mode"`
-	Verdict Verdict `json:"verdict"`
+	Rule    string  `json:"rule" doc:"Id of the rule."`
+	Kind    string  `json:"kind" doc:"Kind of the rule."`
+	Mode    string  `json:"mode" doc:"Whether what it refuses is refused, or only recorded."`
+	Verdict Verdict `json:"verdict" doc:"What it says."`
 	// Reason is a sentence without its full stop.
-	Reason string `json:"reason"`
+	Reason string `json:"reason" doc:"Why, without a full stop."`
 	// Since is when the clock of a freeze or cooldown began, zero for others.
-	Since time.Time `json:"since,omitzero"`
+	Since time.Time `json:"since,omitzero" doc:"When the clock of a freeze or cooldown began."`
 	// Opens is when it stops to refuse by itself, zero for never.
-	Opens time.Time `json:"opens,omitzero"`
+	Opens time.Time `json:"opens,omitzero" doc:"When it stops to refuse by itself; absent for never."`
 	// Waiver is the one that lets it pass.
-	Waiver *Waiver `json:"waiver,omitempty"`
+	Waiver *Waiver `json:"waiver,omitempty" doc:"The waiver that lets it pass."`
 }
 
 // Tell returns the reason for the person who asked, with the newest version

@@ -14,6 +14,7 @@ import (
 	"larder/policy/directory"
 	"larder/policy/token"
 	"larder/proxy"
+	"larder/proxy/admin/openapi"
 	"larder/proxy/registry"
 )
 
@@ -92,15 +93,12 @@ type Maintenance interface {
 
 // Verification is what Verify found.
 type Verification struct {
-	Blobs int64 `json:"blobs"` // looked at
-	Bytes int64 `json:"bytes"` // hashed
-	// Hosted and Cached count damaged or missing blobs; cached ones can be
-	// fetched again.
-	Hosted   int64 `json:"hosted_damaged"`
-	Cached   int64 `json:"cached_damaged"`
-	Repaired int64 `json:"repaired"`
-	// Findings are sentences for people, the first hundred or so.
-	Findings []string `json:"findings,omitempty"`
+	Blobs    int64    `json:"blobs" doc:"Blobs looked at."`
+	Bytes    int64    `json:"bytes" doc:"Bytes hashed."`
+	Hosted   int64    `json:"hosted_damaged" doc:"Hosted blobs that are damaged or missing."`
+	Cached   int64    `json:"cached_damaged" doc:"Cached blobs that are damaged or missing; they can be fetched again."`
+	Repaired int64    `json:"repaired" doc:"Damaged cached blobs that were dropped."`
+	Findings []string `json:"findings,omitempty" doc:"Sentences for people, the first hundred or so."`
 }
 
 // Registry is a configured registry, as explanations name it.
@@ -114,17 +112,17 @@ type Registry struct {
 
 // Upstream is how an upstream does. URL holds no credential.
 type Upstream struct {
-	ID          string    `json:"id"`
-	Format      string    `json:"format"`
-	URL         string    `json:"url,omitempty"`
-	Source      string    `json:"source,omitempty"` // where the address was found
-	State       string    `json:"state"`            // a word of upstream.Health, or "searching" or "none"
-	LastSuccess time.Time `json:"last_success,omitzero"`
-	LastFailure time.Time `json:"last_failure,omitzero"`
-	LastError   string    `json:"last_error,omitempty"`
-	Requests    int64     `json:"requests"`
-	Failures    int64     `json:"failures"`
-	Note        string    `json:"note,omitempty"`
+	ID          string    `json:"id" doc:"Name in the configuration."`
+	Format      string    `json:"format" doc:"Format, such as npm."`
+	URL         string    `json:"url,omitempty" doc:"Address, without a credential."`
+	Source      string    `json:"source,omitempty" doc:"Where the address was found."`
+	State       string    `json:"state" doc:"How it does."`
+	LastSuccess time.Time `json:"last_success,omitzero" doc:"When it answered last."`
+	LastFailure time.Time `json:"last_failure,omitzero" doc:"When it failed last."`
+	LastError   string    `json:"last_error,omitempty" doc:"How it failed last."`
+	Requests    int64     `json:"requests" doc:"Requests since the start."`
+	Failures    int64     `json:"failures" doc:"Requests that failed since the start."`
+	Note        string    `json:"note,omitempty" doc:"What an operator should know."`
 }
 
 // Options are the parts that New needs; all but Failed, Clock and Ready.
@@ -166,9 +164,13 @@ func New(o Options) (map[string]http.Handler, error) {
 	if o.Ready == nil {
 		o.Ready = func(context.Context) error { return nil }
 	}
-	a := &api{Options: o}
+	a := newAPI(o)
+	router, err := newRouter(a, apiRoutes())
+	if err != nil {
+		return nil, err
+	}
 	return map[string]http.Handler{
-		"api":     newRouter(a, apiRoutes()),
+		"api":     router,
 		"ui":      newPages(a),
 		"healthz": a.probe(a.alive),
 		"readyz":  a.probe((&readiness{api: a}).answer),
@@ -176,7 +178,11 @@ func New(o Options) (map[string]http.Handler, error) {
 	}, nil
 }
 
-// api is what all handlers share. It does not change once made.
+// api is what all handlers share. It does not change once the router is made.
 type api struct {
 	Options
+	types    openapi.Types // of bodies
+	document openapi.Document
 }
+
+func newAPI(o Options) *api { return &api{Options: o, types: apiTypes()} }

@@ -3,8 +3,8 @@ package admin
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"regexp"
-	"strconv"
 	"time"
 
 	"larder/cache"
@@ -15,28 +15,33 @@ import (
 // Refusal explains a decision to whoever holds its id. It does not say who was
 // refused; Record, which does, is for administrators.
 type Refusal struct {
-	ID       string    `json:"id"`
-	Since    time.Time `json:"since"` // when it was first made
-	Action   string    `json:"action"`
-	Call     string    `json:"call,omitempty"` // of the API
-	Format   string    `json:"format,omitempty"`
-	Package  string    `json:"package,omitempty"`
-	Version  string    `json:"version,omitempty"`
-	Status   int       `json:"status"`
-	Rule     string    `json:"rule,omitempty"`
-	Scopes   string    `json:"accepted_scopes,omitempty"`
-	Sentence string    `json:"sentence"`
-	Opens    string    `json:"opens,omitempty"`
-	// Record is the line of the audit log.
-	Record json.RawMessage `json:"record,omitempty"`
+	ID       string    `json:"id" doc:"Id of the decision, as the field X-Larder-Decision had it."`
+	Since    time.Time `json:"since" doc:"When it was first made."`
+	Action   string    `json:"action" doc:"What was to be done."`
+	Call     string    `json:"call,omitempty" doc:"Call of this API that was refused."`
+	Format   string    `json:"format,omitempty" doc:"Format of the package."`
+	Package  string    `json:"package,omitempty" doc:"Name of the package."`
+	Version  string    `json:"version,omitempty" doc:"Version that was asked for."`
+	Status   int       `json:"status" doc:"Status of the answer."`
+	Rule     string    `json:"rule,omitempty" doc:"Id of the rule that refused."`
+	Scopes   string    `json:"accepted_scopes,omitempty" doc:"Scopes of which the token needed one, separated by a comma and a blank."`
+	Sentence string    `json:"sentence" doc:"Why it was refused, and what to do."`
+	Opens    string    `json:"opens,omitempty" doc:"When the rule stops to refuse by itself."`
+	Record   auditLine `json:"record,omitempty" doc:"The record of the audit log, for administrators."`
 }
 
+// auditLine is a record of the audit log as it was hashed.
+type auditLine json.RawMessage
+
+// MarshalJSON returns the line.
+func (l auditLine) MarshalJSON() ([]byte, error) { return l, nil }
+
 // showDecision answers without an account: the id is the key.
-func (c *call) showDecision() (any, error) {
+func (c *call) showDecision(none, none) (Refusal, error) {
 	ctx := c.r.Context()
 	r, err := audit.Find(ctx, c.Audit, c.r.PathValue("id"))
 	if err != nil {
-		return nil, err
+		return Refusal{}, err
 	}
 	out := Refusal{
 		ID: r.DecisionID, Since: r.Time, Action: r.Action, Call: r.Resource.ID, Format: r.Resource.Format, Package: r.Resource.Package,
@@ -54,7 +59,7 @@ func (c *call) showDecision() (any, error) {
 	case http.StatusForbidden:
 		out.Sentence = withoutName(r.Reason.Sentence, r.Actor.ID)
 	default:
-		return nil, cache.ErrNotExist // its id was given to nobody
+		return Refusal{}, cache.ErrNotExist // its id was given to nobody
 	}
 	return out, nil
 }
@@ -68,39 +73,31 @@ func withoutName(sentence, name string) string {
 	return word.ReplaceAllString(sentence, "${1}the caller${2}")
 }
 
-// exportAudit streams records, one line each, as they are hashed. Query: since,
-// a time; after, a sequence number; limit.
-func (c *call) exportAudit() (any, error) {
-	after, err := c.number("after")
-	if err != nil {
-		return nil, err
-	}
-	limit, err := c.number("limit")
-	if err != nil {
-		return nil, err
-	}
-	var f audit.Filter
-	if text := c.r.URL.Query().Get("since"); text != "" {
-		if f.Since, err = time.Parse(time.RFC3339, text); err != nil {
-			return nil, bad("since=%.40q is no time such as 2026-01-31T00:00:00Z", text)
-		}
-	}
-	h := c.w.Header()
-	h.Set("Content-Type", "application/x-ndjson")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	c.w.WriteHeader(http.StatusOK)
-	if c.r.Method == http.MethodHead {
-		return handled{}, nil
-	}
-	c.lines(after, limit, f)
-	return handled{}, nil
+// auditQuery is also the answer that it selects: records, one line each, as they
+// are hashed. An error becomes the last line.
+type auditQuery struct {
+	Since time.Time `query:"since" doc:"Only records from this time on."`
+	After uint64    `query:"after" default:"0" doc:"Only records behind this sequence number."`
+	Limit uint64    `query:"limit" default:"0" doc:"Most records; 0 is all."`
 }
 
-// lines writes what exportAudit found. An error becomes the last line.
-func (c *call) lines(after, limit uint64, f audit.Filter) {
+func (c *call) exportAudit(q auditQuery, _ none) (auditQuery, error) { return q, nil }
+
+func (auditQuery) replies() []reply {
+	return []reply{{http.StatusOK, ndjson, reflect.TypeFor[audit.Record]()}}
+}
+
+func (q auditQuery) send(c *call) error {
+	c.streams()
+	if c.r.Method != http.MethodHead {
+		q.write(c)
+	}
+	return nil
+}
+
+func (q auditQuery) write(c *call) {
 	n := uint64(0)
-	for r, err := range audit.Export(c.r.Context(), c.Audit, after, f) {
+	for r, err := range audit.Export(c.r.Context(), c.Audit, q.After, audit.Filter{Since: q.Since}) {
 		var line []byte
 		if err == nil {
 			line, err = r.Line()
@@ -114,28 +111,15 @@ func (c *call) lines(after, limit uint64, f audit.Filter) {
 		if _, err := c.w.Write(append(line, '\n')); err != nil {
 			return // the client went away
 		}
-		if n++; n == limit {
+		if n++; n == q.Limit {
 			return
 		}
 	}
 }
 
-// number reads a query parameter; without it, 0.
-func (c *call) number(name string) (uint64, error) {
-	text := c.r.URL.Query().Get(name)
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return 0, bad("%s=%.20q is no number", name, text)
-	}
-	return n, nil
-}
-
-func (c *call) verifyAudit() (any, error) {
-	return stream(func(func(any)) (any, error) {
+func (c *call) verifyAudit(none, none) (lines, error) {
+	return func(func(Line)) (Line, error) {
 		report, err := audit.Verify(c.r.Context(), c.Audit)
 		return Line{Audit: &report}, err
-	}), nil
+	}, nil
 }

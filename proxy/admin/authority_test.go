@@ -34,6 +34,7 @@ func authorities() []authority {
 	server := []string{"admin"}
 	inside := []string{"member", "owner", "owner without admin:org", "admin", "admin, read:packages only", "admin without admin:instance"}
 	return []authority{
+		{"GET", "/api/v1/openapi.json", "", everybody},
 		{"GET", "/api/v1/whoami", "", known},
 		{"GET", "/api/v1/users", "", server},
 		{"POST", "/api/v1/users", `{"name":"newN"}`, server},

@@ -1,30 +1,49 @@
 package admin
 
-import "larder/policy"
+import (
+	"larder/policy"
+)
+
+// Claim says that names are ours: they belong to a repository, and no upstream
+// is asked for them.
+type Claim struct {
+	ID         string   `json:"id" doc:"Id of the claim."`
+	Formats    []string `json:"formats" doc:"Formats it is about; empty for all."`
+	Match      []string `json:"match" doc:"Patterns of the names."`
+	Repository string   `json:"repository" doc:"Where the names are published, OWNER/NAME."`
+}
+
+func describeClaim(c policy.Claim) Claim {
+	return Claim{ID: c.ID, Formats: append([]string{}, c.Formats...), Match: c.Match, Repository: c.Repository}
+}
 
 // ClaimList is the answer of GET /api/v1/claims.
 type ClaimList struct {
-	Claims []policy.Claim `json:"claims"`
+	Claims []Claim `json:"claims" doc:"Those of the configuration first."`
 }
 
-func (c *call) listClaims() (any, error) {
-	list, err := c.Directory.Claims(c.r.Context(), c.caller)
-	if list == nil {
-		list = []policy.Claim{}
+func (c *call) listClaims(none, none) (ClaimList, error) {
+	all, err := c.Directory.Claims(c.r.Context(), c.caller)
+	list := ClaimList{Claims: []Claim{}}
+	for _, claim := range all {
+		list.Claims = append(list.Claims, describeClaim(claim))
 	}
-	return ClaimList{list}, err
+	return list, err
 }
 
-// addClaim takes a policy.Claim; an empty id is chosen from the pattern.
-func (c *call) addClaim() (any, error) {
-	var in policy.Claim
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	made, err := c.Directory.AddClaim(c.r.Context(), c.caller, in)
-	return created{made}, err
+// NewClaim is the body of POST /api/v1/claims.
+type NewClaim struct {
+	ID         string   `json:"id,omitempty" max:"100" doc:"Id of the claim: a-z, 0-9, dot, dash and underscore. Without one it is made of the first pattern."`
+	Formats    []string `json:"formats,omitempty" doc:"Formats it is about, such as npm; without any it is about all."`
+	Match      []string `json:"match" min:"1" max:"100" doc:"Patterns of names. * stands for any text without a slash, a final /** or .** for everything below."`
+	Repository string   `json:"repository" doc:"Where the names are published, OWNER/NAME."`
 }
 
-func (c *call) removeClaim() (any, error) {
-	return nil, c.Directory.RemoveClaim(c.r.Context(), c.caller, c.r.PathValue("id"))
+func (c *call) addClaim(_ none, in NewClaim) (created[Claim], error) {
+	made, err := c.Directory.AddClaim(c.r.Context(), c.caller, policy.Claim(in))
+	return created[Claim]{describeClaim(made), "/api/v1/claims/" + made.ID}, err
+}
+
+func (c *call) removeClaim(none, none) (none, error) {
+	return none{}, c.Directory.RemoveClaim(c.r.Context(), c.caller, c.r.PathValue("id"))
 }

@@ -25,30 +25,30 @@ type Restorer interface {
 
 // Changed is the answer of a deletion or restoration: the versions concerned.
 type Changed struct {
-	Purl     string   `json:"purl"`
-	Versions []string `json:"versions"`
-	// Package says that the package as a whole went or came back.
-	Package bool `json:"package"`
-	DryRun  bool `json:"dry_run,omitempty"`
+	Purl     string   `json:"purl" doc:"What was asked for."`
+	Versions []string `json:"versions" doc:"The versions concerned."`
+	Package  bool     `json:"package" doc:"The package as a whole went or came back."`
+	DryRun   bool     `json:"dry_run,omitempty" doc:"Nothing was changed."`
 }
 
 // errDry ends a transaction that was only to show what it would do.
 var errDry = errors.New("dry run")
 
+type changeQuery struct {
+	purlQuery
+	DryRun bool `query:"dry_run" default:"false" doc:"Only tell what would change."`
+}
+
 // change runs fn in one transaction on the package named by the query, and
-// throws its work away with dry_run=true.
-func (c *call) change(action policy.Action, fn func(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error) (any, error) {
+// throws its work away in a dry run.
+func (c *call) change(action policy.Action, dry bool, fn func(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error) (Changed, error) {
 	which, err := c.purl()
 	if err != nil {
-		return nil, err
-	}
-	dry, err := c.flag("dry_run")
-	if err != nil {
-		return nil, err
+		return Changed{}, err
 	}
 	at, reg, err := c.registryOf(which.Format)
 	if err != nil {
-		return nil, err
+		return Changed{}, err
 	}
 	var out Changed
 	err = reg.Change(c.r.Context(), formats.Change{Package: which.Name, Action: action}, func(tx formats.Tx) error {
@@ -72,15 +72,15 @@ func (c *call) change(action policy.Action, fn func(tx formats.Tx, p *formats.Pa
 		return tx.Save(p)
 	})
 	if err != nil && !errors.Is(err, errDry) {
-		return nil, hide(err)
+		return Changed{}, hide(err)
 	}
 	return out, nil
 }
 
 // deletePackage retracts a version, or all of a package. Names and versions
 // stay reserved, and the bytes are kept for the restore window.
-func (c *call) deletePackage() (any, error) {
-	return c.change(policy.Delete, func(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error {
+func (c *call) deletePackage(q changeQuery, _ none) (Changed, error) {
+	return c.change(policy.Delete, q.DryRun, func(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error {
 		if !p.Deleted.IsZero() {
 			return formats.Refuse(formats.ErrNotFound, notFound)
 		}
@@ -114,8 +114,8 @@ func (c *call) deletePackage() (any, error) {
 }
 
 // restorePackage brings a version back, or all that went with the package.
-func (c *call) restorePackage() (any, error) {
-	return c.change(policy.Restore, func(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error {
+func (c *call) restorePackage(q changeQuery, _ none) (Changed, error) {
+	return c.change(policy.Restore, q.DryRun, func(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error {
 		r, ok := tx.(Restorer)
 		if !ok {
 			return formats.Refuse(formats.ErrUnsupported, "packages of the format "+which.Format+" cannot be restored")

@@ -12,49 +12,49 @@ import (
 
 // Explanation says what larder does with a name for one caller, and why.
 type Explanation struct {
-	Purl     string `json:"purl"`
-	Caller   string `json:"caller"`   // "" for the anonymous
-	Registry string `json:"registry"` // the registry looked at
-	// Source says where the package would come from: hosted, claimed (ours, and
-	// not published yet), deleted (its name stays reserved), upstream, or none.
-	Source     string            `json:"source,omitempty"`
-	Claim      string            `json:"claim,omitempty"`
-	Repository string            `json:"repository,omitempty"`
-	Visibility policy.Visibility `json:"visibility,omitempty"`
-	Upstreams  []string          `json:"upstreams,omitempty"` // asked in this order
-	Read       Verdict           `json:"read"`
-	Publish    Verdict           `json:"publish"`
-	// Version says whether the rules let it be used, Rules what each of them
-	// says. Both are left out for who may not read the name.
-	Version *Verdict        `json:"version,omitempty"`
-	Newest  string          `json:"newest_allowed,omitempty"`
-	Rules   []rules.Finding `json:"rules,omitempty"`
+	Purl       string            `json:"purl" doc:"What was asked about."`
+	Caller     string            `json:"caller" doc:"User whom it is about; empty for the anonymous."`
+	Registry   string            `json:"registry" doc:"The registry looked at."`
+	Source     string            `json:"source,omitempty" enum:"hosted,claimed,deleted,upstream,none" doc:"Where the package would come from. Claimed: ours, and not published yet. Deleted: its name stays reserved. This and what follows is left out for who may not read the name."`
+	Claim      string            `json:"claim,omitempty" doc:"Id of the claim that covers the name."`
+	Repository string            `json:"repository,omitempty" doc:"Where it is or would be, OWNER/NAME."`
+	Visibility policy.Visibility `json:"visibility,omitempty" doc:"Who may read it without a role."`
+	Upstreams  []string          `json:"upstreams,omitempty" doc:"Ids of the upstreams, in the order in which they are asked."`
+	Read       Verdict           `json:"read" doc:"Whether the caller may read it."`
+	Publish    Verdict           `json:"publish" doc:"Whether the caller may publish it."`
+	Version    *Verdict          `json:"version,omitempty" doc:"Whether the rules let the version be used."`
+	Newest     string            `json:"newest_allowed,omitempty" doc:"Newest version that the rules let be used."`
+	Rules      []rules.Finding   `json:"rules,omitempty" doc:"What each rule says."`
 }
 
 // Verdict is one answer of policy.
 type Verdict struct {
-	Allowed bool `json:"allowed"`
-	// Reason is why not, and what to do; or on what the permission depends.
-	Reason string `json:"reason,omitempty"`
+	Allowed bool   `json:"allowed" doc:"Whether it is."`
+	Reason  string `json:"reason,omitempty" doc:"Why not, and what to do; or on what the permission depends."`
+}
+
+type explainQuery struct {
+	purlQuery
+	Registry string `query:"registry" doc:"Name of the registry; without it the first one of the format."`
 }
 
 // explain tells the facts of a name only to those who may read it: for others
-// the answer is that of a name that does not exist. Query: purl, registry.
-func (c *call) explain() (any, error) {
+// the answer is that of a name that does not exist.
+func (c *call) explain(q explainQuery, _ none) (Explanation, error) {
 	which, err := c.purl()
 	if err != nil {
-		return nil, err
+		return Explanation{}, err
 	}
-	reg, err := c.named(c.r.URL.Query().Get("registry"), which.Format)
+	reg, err := c.named(q.Registry, which.Format)
 	if err != nil {
-		return nil, err
+		return Explanation{}, err
 	}
 	ctx := c.r.Context()
 	out := Explanation{Purl: which.String(), Caller: c.caller.User, Registry: reg.Mount.Name()}
 	req := formats.Request{Package: which.Name, Version: which.Version, Action: policy.Read}
 	res, err := reg.Mount.Resource(ctx, "", req)
 	if err != nil {
-		return nil, hide(err)
+		return Explanation{}, hide(err)
 	}
 	decision := c.Directory.Authorize(ctx, c.caller, policy.Read, res)
 	if decision.Verdict == policy.Hide && res.Claim == "" {
@@ -68,7 +68,7 @@ func (c *call) explain() (any, error) {
 			out.Upstreams = reg.Upstreams
 		}
 		if err := out.ask(ctx, reg, which); err != nil {
-			return nil, hide(err)
+			return Explanation{}, hide(err)
 		}
 	}
 	req.Action = policy.Publish

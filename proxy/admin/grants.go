@@ -9,36 +9,22 @@ import (
 
 // Grant is the body of PUT …/grants/{user} and …/teams/{team}.
 type Grant struct {
-	Role policy.Role `json:"role"`
+	Role policy.Role `json:"role" doc:"What the user or team may do in the repository; none takes it back."`
 }
 
 // Granted is a role of a user or of a team.
 type Granted struct {
-	User string      `json:"user,omitempty"`
-	Team string      `json:"team,omitempty"`
-	Role policy.Role `json:"role"`
+	User string      `json:"user,omitempty" doc:"Name of the user whose role it is."`
+	Team string      `json:"team,omitempty" doc:"Name of the team whose role it is."`
+	Role policy.Role `json:"role" doc:"What the user or team may do in the repository."`
 
 	cursor string
 }
 
 // GrantList is the answer of GET …/grants.
 type GrantList struct {
-	Grants []Granted `json:"grants"`
-	Next   string    `json:"next,omitempty"`
-}
-
-// role reads the body of a grant.
-func (c *call) role() (policy.Role, error) {
-	var in struct {
-		Role *policy.Role `json:"role"`
-	}
-	if err := c.body(&in); err != nil {
-		return policy.RoleNone, err
-	}
-	if in.Role == nil {
-		return policy.RoleNone, bad("the role is missing: read, write or admin")
-	}
-	return *in.Role, nil
+	Grants []Granted `json:"grants" doc:"Of users and teams."`
+	Next   string    `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
 }
 
 // grantee is the user or the team of the path.
@@ -49,39 +35,33 @@ func (c *call) grantee() string {
 	return c.r.PathValue("user")
 }
 
-func (c *call) grant() (any, error) {
-	role, err := c.role()
-	if err != nil {
-		return nil, err
-	}
-	return nil, c.Directory.Grant(c.r.Context(), c.caller, c.fullName(), c.grantee(), role)
+func (c *call) grant(_ none, in Grant) (none, error) {
+	return none{}, c.Directory.Grant(c.r.Context(), c.caller, c.fullName(), c.grantee(), in.Role)
 }
 
-func (c *call) takeBack() (any, error) {
-	return nil, c.Directory.Grant(c.r.Context(), c.caller, c.fullName(), c.grantee(), policy.RoleNone)
-}
+func (c *call) grantTeam(_ none, in Grant) (none, error) { return c.grant(none{}, in) }
+
+func (c *call) takeBack(none, none) (none, error) { return c.grant(none{}, Grant{policy.RoleNone}) }
+
+func (c *call) takeBackFromTeam(none, none) (none, error) { return c.takeBack(none{}, none{}) }
 
 // listGrants shows the grants in a repository to its admins. Whoever may not
 // read it cannot tell it from one that does not exist.
-func (c *call) listGrants() (any, error) {
-	limit, after, err := c.window()
-	if err != nil {
-		return nil, err
-	}
+func (c *call) listGrants(q paging, _ none) (GrantList, error) {
 	res, _, err := c.readable(c.fullName())
 	if err != nil {
-		return nil, err
+		return GrantList{}, err
 	}
 	ctx := c.r.Context()
 	if err := c.Directory.Authorize(ctx, c.caller, policy.Settings, res).Err(); err != nil {
-		return nil, err
+		return GrantList{}, err
 	}
-	return grantList(shown(c.Directory.Grants(ctx, c.fullName(), after), all(describeGrant)), limit)
+	return grantList(shown(c.Directory.Grants(ctx, c.fullName(), q.After), all(describeGrant)), q.Limit)
 }
 
 func describeGrant(g directory.Granted) Granted { return Granted{g.User, g.Team, g.Role, g.After} }
 
-func grantList(found iter.Seq2[Granted, error], limit int) (any, error) {
+func grantList(found iter.Seq2[Granted, error], limit int) (GrantList, error) {
 	grants, next, err := pageOf(found, limit, func(g Granted) string { return g.cursor })
 	return GrantList{grants, next}, err
 }

@@ -49,8 +49,12 @@ func (a *api) page(fn func(*call) error) http.Handler {
 	})
 }
 
-// handled is the answer of a call that has written its own.
+// handled is the answer of a page that has written its own.
 type handled struct{}
+
+func (handled) replies() []reply { return nil }
+
+func (handled) send(*call) error { return nil }
 
 // loginPage is what the template shows.
 type loginPage struct {

@@ -15,30 +15,30 @@ import (
 
 // Package is a hosted package as the API shows it.
 type Package struct {
-	Purl       string            `json:"purl"`
-	Format     string            `json:"format"`
-	Name       string            `json:"name"`
-	Repository string            `json:"repository"`
-	Visibility policy.Visibility `json:"visibility"`
-	Created    time.Time         `json:"created_at"`
-	Modified   time.Time         `json:"updated_at"`
-	Tags       map[string]string `json:"tags,omitempty"`
-	Versions   []Version         `json:"versions,omitempty"` // in order of publication
+	Purl       string            `json:"purl" doc:"Package URL without a version."`
+	Format     string            `json:"format" doc:"Format, such as npm."`
+	Name       string            `json:"name" doc:"Name as the format writes it."`
+	Repository string            `json:"repository" doc:"Where it is, OWNER/NAME."`
+	Visibility policy.Visibility `json:"visibility" doc:"Who may read it without a role."`
+	Created    time.Time         `json:"created_at" doc:"When it was first published."`
+	Modified   time.Time         `json:"updated_at" doc:"When it was changed last."`
+	Tags       map[string]string `json:"tags,omitempty" doc:"Versions by tag."`
+	Versions   []Version         `json:"versions,omitempty" doc:"In order of publication; absent in lists."`
 }
 
 // Version is a hosted version as the API shows it.
 type Version struct {
-	Version   string    `json:"version"`
-	Published time.Time `json:"published_at"`
-	Publisher string    `json:"publisher"`
-	Files     []File    `json:"files"`
+	Version   string    `json:"version" doc:"Version as the format writes it."`
+	Published time.Time `json:"published_at" doc:"When it was published."`
+	Publisher string    `json:"publisher" doc:"User who published it."`
+	Files     []File    `json:"files" doc:"What it consists of."`
 }
 
 // File is a file of a version.
 type File struct {
-	Name   string `json:"name"`
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
+	Name   string `json:"name" doc:"Name of the file."`
+	Size   int64  `json:"size" doc:"Bytes."`
+	SHA256 string `json:"sha256" min:"64" max:"64" doc:"Digest, in hexadecimal."`
 }
 
 func describePackage(format string, p *formats.Package) Package {
@@ -82,20 +82,19 @@ func (c *call) registryOf(format string) (Registry, formats.Registry, error) {
 
 // PackageList is the answer of GET /api/v1/packages.
 type PackageList struct {
-	Packages []Package `json:"packages"`
-	// Next is what after= takes for the next page; absent on the last one.
-	Next string `json:"next,omitempty"`
+	Packages []Package `json:"packages" doc:"By format and name."`
+	Next     string    `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
 }
 
-// listPackages lists hosted packages by format and name. Query: format, prefix
-// of the name, limit, after.
-func (c *call) listPackages() (any, error) {
-	limit, after, err := c.window()
-	if err != nil {
-		return nil, err
-	}
-	q := c.r.URL.Query()
-	packages, next, err := pageOf(c.hosted(q.Get("format"), q.Get("prefix"), after), limit, func(p Package) string { return p.Format + ":" + p.Name })
+type packagesQuery struct {
+	Format string `query:"format" doc:"Only packages of this format."`
+	Prefix string `query:"prefix" doc:"Only packages whose names begin so."`
+	paging
+}
+
+// listPackages lists hosted packages by format and name.
+func (c *call) listPackages(q packagesQuery, _ none) (PackageList, error) {
+	packages, next, err := pageOf(c.hosted(q.Format, q.Prefix, q.After), q.Limit, func(p Package) string { return p.Format + ":" + p.Name })
 	return PackageList{packages, next}, err
 }
 
@@ -167,31 +166,36 @@ func (c *call) purl() (purl.Purl, error) {
 	return p, nil
 }
 
+// purlQuery names a package, or a version, for calls that are about one.
+type purlQuery struct {
+	Purl string `query:"purl" required:"true" max:"2048" doc:"Package URL, such as pkg:npm/%40acme/tool, or pkg:npm/%40acme/tool@1.2.3 for one version."`
+}
+
 // showPackage shows a hosted package with its versions, or with the one named.
-func (c *call) showPackage() (any, error) {
+func (c *call) showPackage(purlQuery, none) (Package, error) {
 	which, err := c.purl()
 	if err != nil {
-		return nil, err
+		return Package{}, err
 	}
 	_, reg, err := c.registryOf(which.Format)
 	if err != nil {
-		return nil, err
+		return Package{}, err
 	}
 	p, err := reg.Package(c.r.Context(), which.Name)
 	if err != nil {
-		return nil, hide(err)
+		return Package{}, hide(err)
 	}
 	shown := describePackage(which.Format, p)
 	for r, err := range reg.Releases(c.r.Context(), which.Name) {
 		if err != nil {
-			return nil, hide(err)
+			return Package{}, hide(err)
 		}
 		if which.Version == "" || which.Version == r.Version {
 			shown.Versions = append(shown.Versions, describeVersion(r))
 		}
 	}
 	if which.Version != "" && len(shown.Versions) == 0 {
-		return nil, formats.Refuse(formats.ErrNoVersion, which.Name+" has no version "+which.Version)
+		return Package{}, formats.Refuse(formats.ErrNoVersion, which.Name+" has no version "+which.Version)
 	}
 	return shown, nil
 }

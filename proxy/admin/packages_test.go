@@ -228,7 +228,7 @@ func TestRestore(t *testing.T) {
 		t.Errorf("%+v %+v", c, s.pkg)
 	}
 	saved := s.saved
-	if code, c := s.ask(t, w, "POST", "/api/v1/package/restore?purl=pkg:npm/tool&dry_run=1"); code != 200 || len(c.Versions) != 2 || s.saved != saved || s.pkg.Deleted.IsZero() {
+	if code, c := s.ask(t, w, "POST", "/api/v1/package/restore?purl=pkg:npm/tool&dry_run=true"); code != 200 || len(c.Versions) != 2 || s.saved != saved || s.pkg.Deleted.IsZero() {
 		t.Errorf("dry: %d %+v", code, c)
 	}
 	// What went with the package comes back with it, what went before does not.

@@ -1,33 +1,12 @@
 package admin
 
-import (
-	"iter"
-	"strconv"
-)
+import "iter"
 
-// Bounds of a page of a list.
-const (
-	defaultPage = 100
-	maxPage     = 1000
-	maxCursor   = 1000 // bytes
-)
-
-// window reads which part of a list a call asks for: limit items that come
-// after what the page before said. Every list has these two parameters, and
-// answers with next.
-func (c *call) window() (limit int, after string, err error) {
-	q := c.r.URL.Query()
-	limit, after = defaultPage, q.Get("after")
-	if text := q.Get("limit"); text != "" {
-		limit, err = strconv.Atoi(text)
-		if err != nil || limit < 1 || limit > maxPage {
-			return 0, "", bad("limit is a number from 1 to %d", maxPage)
-		}
-	}
-	if len(after) > maxCursor {
-		return 0, "", bad("after is what the page before called next, and never longer than %d bytes", maxCursor)
-	}
-	return limit, after, nil
+// paging is the part of the query of every list that may be long: Limit items
+// that come after what the page before said. The answer has next.
+type paging struct {
+	Limit int    `query:"limit" min:"1" max:"1000" default:"100" doc:"Most entries of a page."`
+	After string `query:"after" max:"1000" doc:"Where the page begins: next of the page before."`
 }
 
 // pageOf reads one page; next is the cursor of its last item where more follow,

@@ -9,13 +9,13 @@ import (
 
 // Account is a user or an organization as the API shows it.
 type Account struct {
-	Name      string      `json:"name"`
-	Kind      string      `json:"kind"` // "user" or "organization"
-	Email     string      `json:"email,omitempty"`
-	Admin     bool        `json:"admin,omitempty"`
-	Suspended bool        `json:"suspended,omitempty"`
-	BaseRole  policy.Role `json:"base_role,omitzero"` // of an organization
-	Created   time.Time   `json:"created_at"`
+	Name      string      `json:"name" doc:"Name, by which it owns repositories."`
+	Kind      string      `json:"kind" doc:"What it is." enum:"user,organization"`
+	Email     string      `json:"email,omitempty" doc:"Email address, shown to the user and to administrators."`
+	Admin     bool        `json:"admin,omitempty" doc:"May administer the server; shown to the user and to administrators."`
+	Suspended bool        `json:"suspended,omitempty" doc:"Has no rights for the time being; shown to administrators."`
+	BaseRole  policy.Role `json:"base_role,omitzero" doc:"What members of an organization may do in all its repositories; absent for none, and for who is no member."`
+	Created   time.Time   `json:"created_at" doc:"When it was made."`
 }
 
 func describeAccount(a directory.Account) Account {
@@ -31,67 +31,56 @@ func describeAccount(a directory.Account) Account {
 
 // Caller is who a token belongs to.
 type Caller struct {
-	User    string         `json:"user"`
-	TokenID string         `json:"token_id"`
-	Scopes  []policy.Scope `json:"scopes"`
-	Limits  policy.Limits  `json:"limits,omitzero"`
-	Admin   bool           `json:"admin,omitempty"`
+	User    string         `json:"user" doc:"Name of the user."`
+	TokenID string         `json:"token_id" doc:"Id of the token in use."`
+	Scopes  []policy.Scope `json:"scopes" doc:"What the token may be used for, where the user may do it."`
+	Limits  policy.Limits  `json:"limits,omitzero" doc:"What the token is limited to."`
+	Admin   bool           `json:"admin,omitempty" doc:"The user may administer the server, with a token of the scope admin:instance."`
 }
 
-func (c *call) whoami() (any, error) {
+func (c *call) whoami(none, none) (Caller, error) {
 	s := c.caller
 	return Caller{User: s.User, TokenID: s.TokenID, Scopes: s.Scopes, Limits: s.Limits, Admin: s.Admin}, nil
 }
 
 // NewAccount is the body of POST /api/v1/users.
 type NewAccount struct {
-	Name  string `json:"name"`
-	Org   bool   `json:"org,omitempty"`
-	Email string `json:"email,omitempty"`
-	Admin bool   `json:"admin,omitempty"`
+	Name  string `json:"name" min:"1" max:"64" doc:"Name: a-z, 0-9 and dashes, beginning with a letter or digit."`
+	Org   bool   `json:"org,omitempty" doc:"An organization instead of a user."`
+	Email string `json:"email,omitempty" max:"254" doc:"Email address, shown to package clients."`
+	Admin bool   `json:"admin,omitempty" doc:"May administer the server; for users only."`
 }
 
-func (c *call) createUser() (any, error) {
-	var in NewAccount
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
+func (c *call) createUser(_ none, in NewAccount) (created[Account], error) {
 	ctx := c.r.Context()
 	err := c.Directory.CreateUser(ctx, c.caller, directory.Account{Name: in.Name, Org: in.Org, Email: in.Email, Admin: in.Admin})
 	if err != nil {
-		return nil, err
+		return created[Account]{}, err
 	}
 	made, err := c.Directory.Account(ctx, in.Name)
-	if err != nil {
-		return nil, err
-	}
-	return created{describeAccount(made)}, nil
+	return created[Account]{describeAccount(made), "/api/v1/users/" + made.Name}, err
 }
 
 // UserList is the answer of GET /api/v1/users.
 type UserList struct {
-	Users []Account `json:"users"`
-	Next  string    `json:"next,omitempty"`
+	Users []Account `json:"users" doc:"Users and organizations, by name."`
+	Next  string    `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
 }
 
 // listUsers lists users and organizations.
-func (c *call) listUsers() (any, error) {
-	limit, after, err := c.window()
-	if err != nil {
-		return nil, err
-	}
-	found := shown(c.Directory.Accounts(c.r.Context(), after), all(describeAccount))
-	users, next, err := pageOf(found, limit, func(a Account) string { return a.Name })
+func (c *call) listUsers(q paging, _ none) (UserList, error) {
+	found := shown(c.Directory.Accounts(c.r.Context(), q.After), all(describeAccount))
+	users, next, err := pageOf(found, q.Limit, func(a Account) string { return a.Name })
 	return UserList{users, next}, err
 }
 
 // showAccount shows all of it to the user and to administrators, what members may
 // do to the members, and the public part to everybody who signed in.
-func (c *call) showAccount() (any, error) {
+func (c *call) showAccount(none, none) (Account, error) {
 	ctx := c.r.Context()
-	a, err := c.Directory.Account(ctx, c.r.PathValue("name"))
+	a, err := c.Directory.Account(ctx, c.r.PathValue("user"))
 	if err != nil {
-		return nil, err
+		return Account{}, err
 	}
 	shown := describeAccount(a)
 	own := c.caller.User == a.Name
@@ -99,55 +88,39 @@ func (c *call) showAccount() (any, error) {
 		shown.Email, shown.Admin, shown.Suspended = "", false, false
 		role, err := c.Directory.Role(ctx, c.caller.User, a.Name)
 		if err != nil {
-			return nil, err
+			return Account{}, err
 		}
 		shown.BaseRole = min(shown.BaseRole, role) // whoever is no member has none
 	}
 	return shown, nil
 }
 
-func (c *call) suspend() (any, error) {
-	return nil, c.Directory.Suspend(c.r.Context(), c.caller, c.r.PathValue("name"))
+func (c *call) suspend(none, none) (none, error) {
+	return none{}, c.Directory.Suspend(c.r.Context(), c.caller, c.r.PathValue("user"))
 }
 
-func (c *call) resume() (any, error) {
-	return nil, c.Directory.Resume(c.r.Context(), c.caller, c.r.PathValue("name"))
+func (c *call) resume(none, none) (none, error) {
+	return none{}, c.Directory.Resume(c.r.Context(), c.caller, c.r.PathValue("user"))
 }
 
 // Organization is the body of PATCH /api/v1/orgs/{org}.
 type Organization struct {
-	BaseRole policy.Role `json:"base_role"`
+	BaseRole policy.Role `json:"base_role" doc:"What members may do in all repositories of the organization."`
 }
 
-func (c *call) setOrganization() (any, error) {
-	var in struct {
-		BaseRole *policy.Role `json:"base_role"`
-	}
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	if in.BaseRole == nil {
-		return nil, bad("the body changes nothing: give base_role, one of none, read, write and admin")
-	}
-	return nil, c.Directory.SetBaseRole(c.r.Context(), c.caller, c.r.PathValue("org"), *in.BaseRole)
+func (c *call) setOrganization(_ none, in Organization) (none, error) {
+	return none{}, c.Directory.SetBaseRole(c.r.Context(), c.caller, c.r.PathValue("org"), in.BaseRole)
 }
 
 // Member is the body of PUT /api/v1/orgs/{org}/members/{user}.
 type Member struct {
-	Role directory.Membership `json:"role"`
+	Role directory.Membership `json:"role" doc:"Owners may change the organization and have the role admin in its repositories."`
 }
 
-func (c *call) setMember() (any, error) {
-	var in Member
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	if in.Role == "" {
-		return nil, bad("the role is missing: owner or member")
-	}
-	return nil, c.Directory.SetMember(c.r.Context(), c.caller, c.r.PathValue("org"), c.r.PathValue("user"), in.Role)
+func (c *call) setMember(_ none, in Member) (none, error) {
+	return none{}, c.Directory.SetMember(c.r.Context(), c.caller, c.r.PathValue("org"), c.r.PathValue("user"), in.Role)
 }
 
-func (c *call) removeMember() (any, error) {
-	return nil, c.Directory.SetMember(c.r.Context(), c.caller, c.r.PathValue("org"), c.r.PathValue("user"), "")
+func (c *call) removeMember(none, none) (none, error) {
+	return none{}, c.Directory.SetMember(c.r.Context(), c.caller, c.r.PathValue("org"), c.r.PathValue("user"), "")
 }

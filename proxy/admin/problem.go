@@ -20,14 +20,12 @@ import (
 
 // Problem is a failure as the API words it (RFC 9457).
 type Problem struct {
-	Type   string `json:"type"` // about:blank: the status says it all
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	// Detail is for the person who asked: why not, and what to do.
-	Detail    string `json:"detail"`
-	RequestID string `json:"request_id,omitempty"`
-	// AcceptedScopes lists those of which a token needs one, where it lacked all.
-	AcceptedScopes []policy.Scope `json:"accepted_scopes,omitempty"`
+	Type           string         `json:"type" doc:"about:blank, as the status says it all."`
+	Title          string         `json:"title" doc:"What the status is called."`
+	Status         int            `json:"status" min:"400" max:"599" doc:"The status."`
+	Detail         string         `json:"detail" doc:"A sentence for the person who asked: why not, and what to do."`
+	RequestID      string         `json:"request_id,omitempty" doc:"Id of the request, as the log has it."`
+	AcceptedScopes []policy.Scope `json:"accepted_scopes,omitempty" doc:"The token in use needs one of these scopes, and has none."`
 
 	retry time.Duration
 }

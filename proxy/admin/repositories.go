@@ -11,36 +11,27 @@ import (
 
 // Repository is a repository as the API shows it.
 type Repository struct {
-	Name       string            `json:"name"` // owner/name
-	Visibility policy.Visibility `json:"visibility"`
-	Created    time.Time         `json:"created_at,omitzero"`
-	// Role is what the caller may do there, without what its visibility adds.
-	Role policy.Role `json:"role,omitzero"`
+	Name       string            `json:"name" doc:"Full name, OWNER/NAME."`
+	Visibility policy.Visibility `json:"visibility" doc:"Who may read it without a grant."`
+	Created    time.Time         `json:"created_at,omitzero" doc:"When it was made."`
+	Role       policy.Role       `json:"role,omitzero" doc:"What the caller may do there, without what its visibility adds; absent for none."`
 }
 
 // NewRepository is the body of POST /api/v1/repos.
 type NewRepository struct {
-	Name string `json:"name"` // owner/name
-	// Visibility is private when empty.
-	Visibility policy.Visibility `json:"visibility,omitempty"`
+	Name       string            `json:"name" max:"165" doc:"Full name, OWNER/NAME; NAME has up to 100 of a-z, 0-9, dot, dash and underscore."`
+	Visibility policy.Visibility `json:"visibility,omitempty" default:"private" doc:"Who may read it without a grant."`
 }
 
-func (c *call) createRepository() (any, error) {
-	var in NewRepository
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
+func (c *call) createRepository(_ none, in NewRepository) (created[Repository], error) {
 	if in.Visibility == "" {
 		in.Visibility = policy.Private
 	}
-	if _, err := policy.ParseVisibility(string(in.Visibility)); err != nil {
-		return nil, bad("%s", err)
-	}
 	if err := c.Directory.CreateRepository(c.r.Context(), c.caller, in.Name, in.Visibility); err != nil {
-		return nil, err
+		return created[Repository]{}, err
 	}
 	shown, err := c.repository(in.Name)
-	return created{shown}, err
+	return created[Repository]{shown, "/api/v1/repos/" + in.Name}, err
 }
 
 func (c *call) fullName() string { return c.r.PathValue("owner") + "/" + c.r.PathValue("name") }
@@ -74,51 +65,47 @@ func (c *call) readable(name string) (policy.Resource, Repository, error) {
 	return res, found, hide(err)
 }
 
-func (c *call) showRepository() (any, error) {
+func (c *call) showRepository(none, none) (Repository, error) {
 	_, found, err := c.readable(c.fullName())
 	return found, err
 }
 
 // RepositoryList is the answer of GET /api/v1/repos.
 type RepositoryList struct {
-	Repositories []Repository `json:"repositories"`
-	Next         string       `json:"next,omitempty"`
+	Repositories []Repository `json:"repositories" doc:"By full name."`
+	Next         string       `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
 }
 
-// listRepositories lists those that the caller may read. Query: owner, limit,
-// after.
-func (c *call) listRepositories() (any, error) {
-	limit, after, err := c.window()
-	if err != nil {
-		return nil, err
-	}
+type repositoriesQuery struct {
+	Owner string `query:"owner" doc:"Only repositories of this user or organization."`
+	paging
+}
+
+// listRepositories lists those that the caller may read.
+func (c *call) listRepositories(q repositoriesQuery, _ none) (RepositoryList, error) {
 	ctx := c.r.Context()
-	found := shown(c.Directory.Repositories(ctx, c.r.URL.Query().Get("owner"), after), func(r directory.Repository) (string, bool) {
+	found := shown(c.Directory.Repositories(ctx, q.Owner, q.After), func(r directory.Repository) (string, bool) {
 		name := r.Owner + "/" + r.Name
 		res := policy.Resource{Repository: name, Visibility: r.Visibility}
 		return name, c.Directory.Authorize(ctx, c.caller, policy.Read, res).Verdict == policy.Allow
 	})
-	names, next, err := pageOf(found, limit, func(name string) string { return name })
+	names, next, err := pageOf(found, q.Limit, func(name string) string { return name })
 	list := RepositoryList{Repositories: []Repository{}, Next: next}
 	for _, name := range names {
 		r, err := c.repository(name)
 		if err != nil {
-			return nil, err
+			return list, err
 		}
 		list.Repositories = append(list.Repositories, r)
 	}
 	return list, err
 }
 
-func (c *call) setRepository() (any, error) {
-	var in struct {
-		Visibility policy.Visibility `json:"visibility"`
-	}
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	if _, err := policy.ParseVisibility(string(in.Visibility)); err != nil {
-		return nil, bad("%s", err)
-	}
-	return nil, c.Directory.SetVisibility(c.r.Context(), c.caller, c.fullName(), in.Visibility)
+// RepositorySettings is the body of PATCH /api/v1/repos/{owner}/{name}.
+type RepositorySettings struct {
+	Visibility policy.Visibility `json:"visibility" doc:"Who may read it without a grant. What was public cannot be taken back."`
+}
+
+func (c *call) setRepository(_ none, in RepositorySettings) (none, error) {
+	return none{}, c.Directory.SetVisibility(c.r.Context(), c.caller, c.fullName(), in.Visibility)
 }

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,10 @@ import (
 	"strings"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
+
 	"larder/formats"
+	"larder/proxy/admin/openapi"
 )
 
 // maxBody bounds the body of a call, in bytes.
@@ -22,32 +24,43 @@ func bad(format string, args ...any) error {
 	return formats.Refuse(formats.ErrBadRequest, fmt.Sprintf(format, args...))
 }
 
-// body reads the request's JSON into v. Errors: formats.ErrBadRequest,
-// ErrTooLarge, ErrMediaType.
-func (c *call) body(v any) error {
-	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" {
-		return formats.Refuse(formats.ErrMediaType, "the body must be JSON: send Content-Type: application/json")
-	}
-	if coding := c.r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
-		return formats.Refuse(formats.ErrMediaType, "the body must be sent plain: leave out Content-Encoding")
-	}
-	text, err := io.ReadAll(io.LimitReader(c.r.Body, maxBody+1))
+// body reads the request's JSON into v, after it was held against the schema
+// of v. Errors: formats.ErrBadRequest, ErrTooLarge, ErrMediaType.
+func (c *call) body(s *openapi.Schema, v any) error {
+	text, err := c.text()
 	if err != nil {
 		return err
 	}
-	if len(text) > maxBody {
-		return formats.Refuse(formats.ErrTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBody))
+	if len(text) == 0 {
+		return bad("the body is empty: send JSON")
 	}
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
+	var any any
+	if err := jsonv2.Unmarshal(text, &any); err != nil { // which takes no name twice
+		return bad("the body is no JSON: %s", plain(err))
+	}
+	if err := c.types.Check(s, any); err != nil {
+		return bad("%s", err)
+	}
+	if err := json.Unmarshal(text, v); err != nil {
 		return bad("the body is not what this call takes: %s", plain(err))
 	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return bad("the body holds more than one JSON value")
-	}
 	return nil
+}
+
+// text reads a body of JSON as it came.
+func (c *call) text() ([]byte, error) {
+	kind, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
+	if err != nil || kind != "application/json" {
+		return nil, formats.Refuse(formats.ErrMediaType, "the body must be JSON: send Content-Type: application/json")
+	}
+	if coding := c.r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		return nil, formats.Refuse(formats.ErrMediaType, "the body must be sent plain: leave out Content-Encoding")
+	}
+	text, err := io.ReadAll(io.LimitReader(c.r.Body, maxBody+1))
+	if err == nil && len(text) > maxBody {
+		err = formats.Refuse(formats.ErrTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBody))
+	}
+	return text, err
 }
 
 // plain words an error of the decoder without the names of Go types.
@@ -60,48 +73,19 @@ func plain(err error) string {
 	if errors.As(err, &moment) {
 		return fmt.Sprintf("%.40s is no time such as 2026-01-31T00:00:00Z", moment.Value)
 	}
-	if errors.Is(err, io.EOF) {
-		return "it is empty"
-	}
 	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
-// flag reads a query parameter that is true or false.
-func (c *call) flag(name string) (bool, error) {
-	text := c.r.URL.Query().Get(name)
-	if text == "" {
-		return false, nil
+// reply writes the answer of a call.
+func (c *call) reply(answer any) error {
+	if a, ok := answer.(answerer); ok {
+		return a.send(c)
 	}
-	v, err := strconv.ParseBool(text)
-	if err != nil {
-		return false, bad("%s=%.20q is neither true nor false", name, text)
-	}
-	return v, nil
+	return c.sendJSON(http.StatusOK, answer)
 }
 
-// created is an answer with status 201.
-type created struct{ body any }
-
-// stream is an answer of many lines: what emit is given, and what is returned,
-// one JSON object each. An error becomes the last line.
-type stream func(emit func(any)) (any, error)
-
-// reply writes the answer of a call; nil has no body.
-func (c *call) reply(answer any) error {
-	status := http.StatusOK
-	switch v := answer.(type) {
-	case nil:
-		c.w.WriteHeader(http.StatusNoContent)
-		return nil
-	case handled:
-		return nil
-	case stream:
-		c.stream(v)
-		return nil
-	case created:
-		status, answer = http.StatusCreated, v.body
-	}
-	text, err := json.Marshal(answer)
+func (c *call) sendJSON(status int, v any) error {
+	text, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encode the answer: %w", err)
 	}
@@ -120,25 +104,4 @@ func (c *call) send(status int, mediaType string, body []byte) {
 	if c.r.Method != http.MethodHead {
 		_, _ = c.w.Write(body)
 	}
-}
-
-// stream runs fn while its lines go out.
-func (c *call) stream(fn stream) {
-	h := c.w.Header()
-	h.Set("Content-Type", "application/x-ndjson")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	c.w.WriteHeader(http.StatusOK)
-	enc, flush := json.NewEncoder(c.w), http.NewResponseController(c.w)
-	emit := func(line any) {
-		// Who went away is noticed by the context.
-		_ = enc.Encode(line)
-		_ = flush.Flush()
-	}
-	last, err := fn(emit)
-	if err != nil {
-		p := c.problem(err)
-		last = Line{Problem: &p}
-	}
-	emit(last)
 }

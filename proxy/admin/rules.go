@@ -22,20 +22,20 @@ type Rules interface {
 
 // RuleList is the answer of GET /api/v1/policy/rules.
 type RuleList struct {
-	Rules []rulebook.Rule `json:"rules"`
+	Rules []rulebook.Rule `json:"rules" doc:"In the order in which they are asked."`
 }
 
-func (c *call) listRules() (any, error) {
+func (c *call) listRules(none, none) (RuleList, error) {
 	list, err := c.Rules.Rules(c.caller)
 	return RuleList{list}, err
 }
 
 // WaiverList is the answer of GET /api/v1/policy/waivers.
 type WaiverList struct {
-	Waivers []rulebook.Waiver `json:"waivers"`
+	Waivers []rulebook.Waiver `json:"waivers" doc:"Those of the configuration and of the API."`
 }
 
-func (c *call) listWaivers() (any, error) {
+func (c *call) listWaivers(none, none) (WaiverList, error) {
 	list, err := c.Rules.Waivers(c.caller)
 	if list == nil {
 		list = []rulebook.Waiver{}
@@ -45,21 +45,17 @@ func (c *call) listWaivers() (any, error) {
 
 // NewWaiver is the body of POST /api/v1/policy/waivers; all of it is needed.
 type NewWaiver struct {
-	Rule  string    `json:"rule"`
-	Match []string  `json:"match"` // patterns of package URLs
-	Until time.Time `json:"until"`
-	Why   string    `json:"why"`
+	Rule  string    `json:"rule" min:"1" doc:"Id of the rule."`
+	Match []string  `json:"match" min:"1" doc:"Patterns of package URLs."`
+	Until time.Time `json:"until" doc:"When it ends."`
+	Why   string    `json:"why" min:"1" doc:"Why, for whoever asks."`
 }
 
-func (c *call) addWaiver() (any, error) {
-	var in NewWaiver
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
+func (c *call) addWaiver(_ none, in NewWaiver) (created[rulebook.Waiver], error) {
 	made, err := c.Rules.Waive(c.r.Context(), c.caller, rules.Waiver{Rule: in.Rule, Match: in.Match, Until: in.Until, Why: in.Why})
-	return created{made}, err
+	return created[rulebook.Waiver]{made, "/api/v1/policy/waivers/" + made.ID}, err
 }
 
-func (c *call) removeWaiver() (any, error) {
-	return nil, c.Rules.Unwaive(c.r.Context(), c.caller, c.r.PathValue("id"))
+func (c *call) removeWaiver(none, none) (none, error) {
+	return none{}, c.Rules.Unwaive(c.r.Context(), c.caller, c.r.PathValue("id"))
 }

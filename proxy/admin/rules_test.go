@@ -47,14 +47,14 @@ func TestWaivers(t *testing.T) {
 func TestWaiversThatAreNoWaivers(t *testing.T) {
 	w := newWorld(t)
 	for body, words := range map[string]string{
-		`{"rule":"cool","match":["pkg:npm/a"],"why":"x"}`:                                                       "until is missing",
+		`{"rule":"cool","match":["pkg:npm/a"],"why":"x"}`:                                                       "\\\"until\\\" is missing",
 		`{"rule":"cool","match":["pkg:npm/a"],"why":"x","until":"2020-01-01T00:00:00Z"}`:                        "is over",
-		`{"rule":"cool","match":["pkg:npm/a"],"until":"2026-03-08T00:00:00Z"}`:                                  "why: it is missing",
+		`{"rule":"cool","match":["pkg:npm/a"],"until":"2026-03-08T00:00:00Z"}`:                                  "\\\"why\\\" is missing",
 		`{"rule":"pin","match":["pkg:npm/a"],"why":"x","until":"2026-03-08T00:00:00Z"}`:                         "cannot be waived",
 		`{"rule":"none","match":["pkg:npm/a"],"why":"x","until":"2026-03-08T00:00:00Z"}`:                        "there is no rule",
 		`{"rule":"cool","match":["a"],"why":"x","until":"2026-03-08T00:00:00Z"}`:                                "no package URL",
 		`{"rule":"cool","match":["pkg:npm/a"],"why":"x","until":"monday"}`:                                      "is no time such as",
-		`{"rule":"cool","match":["pkg:npm/a"],"why":"x","until":"2026-03-08T00:00:00Z","by":"somebody else's"}`: "unknown field",
+		`{"rule":"cool","match":["pkg:npm/a"],"why":"x","until":"2026-03-08T00:00:00Z","by":"somebody else's"}`: "there is no field",
 	} {
 		if text := w.want(400, "POST", "/api/v1/policy/waivers", w.admin, body); !strings.Contains(text, words) {
 			t.Errorf("%s: %s, want %q", body, text, words)

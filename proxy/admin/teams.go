@@ -11,28 +11,27 @@ import (
 
 // OrgMember is a member of an organization or of a team.
 type OrgMember struct {
-	User string               `json:"user"`
-	Role directory.Membership `json:"role,omitempty"` // in an organization
+	User string               `json:"user" doc:"Name of the user."`
+	Role directory.Membership `json:"role,omitempty" doc:"In an organization; absent in a team."`
 }
 
 // MemberList is the answer of GET …/members.
 type MemberList struct {
-	Members []OrgMember `json:"members"`
-	Next    string      `json:"next,omitempty"`
+	Members []OrgMember `json:"members" doc:"By name."`
+	Next    string      `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
 }
 
 // Team is a team as the API shows it.
 type Team struct {
-	Name string `json:"name"`
-	// ID tells a team from an earlier one of the same name.
-	ID      string    `json:"id"`
-	Created time.Time `json:"created_at"`
+	Name    string    `json:"name" doc:"Name, within its organization."`
+	ID      string    `json:"id" doc:"Id, which tells it from an earlier one of the same name."`
+	Created time.Time `json:"created_at" doc:"When it was made."`
 }
 
 // TeamList is the answer of GET /api/v1/orgs/{org}/teams.
 type TeamList struct {
-	Teams []Team `json:"teams"`
-	Next  string `json:"next,omitempty"`
+	Teams []Team `json:"teams" doc:"By name."`
+	Next  string `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
 }
 
 func describeTeam(t directory.Team) Team { return Team{Name: t.Name, ID: t.ID, Created: t.Created} }
@@ -52,30 +51,22 @@ func (c *call) inside() (org string, err error) {
 	return org, hide(err)
 }
 
-func (c *call) listMembers() (any, error) {
-	limit, after, err := c.window()
-	if err != nil {
-		return nil, err
-	}
+func (c *call) listMembers(q paging, _ none) (MemberList, error) {
 	org, err := c.inside()
 	if err != nil {
-		return nil, err
+		return MemberList{}, err
 	}
-	found := shown(c.Directory.Members(c.r.Context(), org, after), all(func(m directory.OrgMember) OrgMember { return OrgMember(m) }))
-	members, next, err := pageOf(found, limit, func(m OrgMember) string { return m.User })
+	found := shown(c.Directory.Members(c.r.Context(), org, q.After), all(func(m directory.OrgMember) OrgMember { return OrgMember(m) }))
+	members, next, err := pageOf(found, q.Limit, func(m OrgMember) string { return m.User })
 	return MemberList{members, next}, err
 }
 
-func (c *call) listTeams() (any, error) {
-	limit, after, err := c.window()
-	if err != nil {
-		return nil, err
-	}
+func (c *call) listTeams(q paging, _ none) (TeamList, error) {
 	org, err := c.inside()
 	if err != nil {
-		return nil, err
+		return TeamList{}, err
 	}
-	teams, next, err := pageOf(shown(c.Directory.Teams(c.r.Context(), org, after), all(describeTeam)), limit, func(t Team) string { return t.Name })
+	teams, next, err := pageOf(shown(c.Directory.Teams(c.r.Context(), org, q.After), all(describeTeam)), q.Limit, func(t Team) string { return t.Name })
 	return TeamList{teams, next}, err
 }
 
@@ -89,48 +80,44 @@ func (c *call) team() (directory.Team, error) {
 	return t, hide(err)
 }
 
-func (c *call) showTeam() (any, error) {
+func (c *call) showTeam(none, none) (Team, error) {
 	t, err := c.team()
 	return describeTeam(t), err
 }
 
-func (c *call) listTeamMembers() (any, error) {
-	limit, after, err := c.window()
-	if err != nil {
-		return nil, err
-	}
+func (c *call) listTeamMembers(q paging, _ none) (MemberList, error) {
 	t, err := c.team()
 	if err != nil {
-		return nil, err
+		return MemberList{}, err
 	}
-	found := shown(c.Directory.TeamMembers(c.r.Context(), t, after), all(func(user string) OrgMember { return OrgMember{User: user} }))
-	members, next, err := pageOf(found, limit, func(m OrgMember) string { return m.User })
+	found := shown(c.Directory.TeamMembers(c.r.Context(), t, q.After), all(func(user string) OrgMember { return OrgMember{User: user} }))
+	members, next, err := pageOf(found, q.Limit, func(m OrgMember) string { return m.User })
 	return MemberList{members, next}, err
 }
 
 // putTeam makes the team where it is not there yet.
-func (c *call) putTeam() (any, error) {
+func (c *call) putTeam(none, none) (placed[Team], error) {
 	ctx, org, name := c.r.Context(), c.r.PathValue("org"), c.r.PathValue("team")
 	made, err := c.Directory.CreateTeam(ctx, c.caller, org, name)
-	if !errors.Is(err, directory.ErrExists) {
-		return created{describeTeam(made)}, err
+	fresh := !errors.Is(err, directory.ErrExists)
+	if !fresh {
+		made, err = c.Directory.Team(ctx, org, name)
 	}
-	there, err := c.Directory.Team(ctx, org, name)
-	return describeTeam(there), err
+	return placed[Team]{created[Team]{describeTeam(made), "/api/v1/orgs/" + org + "/teams/" + name}, fresh}, err
 }
 
-func (c *call) deleteTeam() (any, error) {
-	return nil, c.Directory.DeleteTeam(c.r.Context(), c.caller, c.r.PathValue("org"), c.r.PathValue("team"))
+func (c *call) deleteTeam(none, none) (none, error) {
+	return none{}, c.Directory.DeleteTeam(c.r.Context(), c.caller, c.r.PathValue("org"), c.r.PathValue("team"))
 }
 
 func (c *call) teamMember() directory.TeamMember {
 	return directory.TeamMember{Org: c.r.PathValue("org"), Team: c.r.PathValue("team"), User: c.r.PathValue("user")}
 }
 
-func (c *call) addTeamMember() (any, error) {
-	return nil, c.Directory.SetTeamMember(c.r.Context(), c.caller, c.teamMember(), true)
+func (c *call) addTeamMember(none, none) (none, error) {
+	return none{}, c.Directory.SetTeamMember(c.r.Context(), c.caller, c.teamMember(), true)
 }
 
-func (c *call) removeTeamMember() (any, error) {
-	return nil, c.Directory.SetTeamMember(c.r.Context(), c.caller, c.teamMember(), false)
+func (c *call) removeTeamMember(none, none) (none, error) {
+	return none{}, c.Directory.SetTeamMember(c.r.Context(), c.caller, c.teamMember(), false)
 }

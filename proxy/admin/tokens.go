@@ -1,7 +1,7 @@
 package admin
 
 import (
-	"math"
+	"cmp"
 	"time"
 
 	"larder/policy"
@@ -10,18 +10,18 @@ import (
 
 // Token is a token as the API shows it: all but its secret.
 type Token struct {
-	ID         string         `json:"id"`
-	User       string         `json:"user"`
-	Name       string         `json:"name,omitempty"`
-	Prefix     string         `json:"prefix"` // the first characters
-	Last4      string         `json:"last4"`
-	Scopes     []policy.Scope `json:"scopes"`
-	Limits     policy.Limits  `json:"limits,omitzero"`
-	Created    time.Time      `json:"created_at"`
-	Expires    time.Time      `json:"expires_at,omitzero"` // absent: never
-	LastUsed   time.Time      `json:"last_used_at,omitzero"`
-	LastFrom   string         `json:"last_used_from,omitempty"`
-	MintedFrom string         `json:"minted_from,omitempty"`
+	ID         string         `json:"id" doc:"Id of the token, which is no secret."`
+	User       string         `json:"user" doc:"Whose token it is."`
+	Name       string         `json:"name,omitempty" doc:"Name that it was given."`
+	Prefix     string         `json:"prefix" doc:"First characters of the secret."`
+	Last4      string         `json:"last4" doc:"Last characters of the secret."`
+	Scopes     []policy.Scope `json:"scopes" doc:"What it may be used for, where the user may do it."`
+	Limits     policy.Limits  `json:"limits,omitzero" doc:"What it is limited to."`
+	Created    time.Time      `json:"created_at" doc:"When it was made."`
+	Expires    time.Time      `json:"expires_at,omitzero" doc:"When it ends; absent for never."`
+	LastUsed   time.Time      `json:"last_used_at,omitzero" doc:"When it was used last, to the minute; absent for never."`
+	LastFrom   string         `json:"last_used_from,omitempty" doc:"Address from which it was used last."`
+	MintedFrom string         `json:"minted_from,omitempty" doc:"Id of the token that it was made with."`
 }
 
 func describeToken(t directory.Token) Token {
@@ -37,18 +37,17 @@ func describeToken(t directory.Token) Token {
 
 // TokenList is the answer of GET /api/v1/tokens.
 type TokenList struct {
-	Tokens []Token `json:"tokens"`
+	Tokens []Token `json:"tokens" doc:"Tokens that are not revoked, without their secrets."`
 }
 
-// listTokens lists those of the caller, or with user= those of another user.
-func (c *call) listTokens() (any, error) {
-	user := c.r.URL.Query().Get("user")
-	if user == "" {
-		user = c.caller.User
-	}
-	own, err := c.Directory.Tokens(c.r.Context(), c.caller, user)
+type tokenQuery struct {
+	User string `query:"user" doc:"Whose tokens; without it those of the caller. Those of others are for administrators."`
+}
+
+func (c *call) listTokens(q tokenQuery, _ none) (TokenList, error) {
+	own, err := c.Directory.Tokens(c.r.Context(), c.caller, cmp.Or(q.User, c.caller.User))
 	if err != nil {
-		return nil, err
+		return TokenList{}, err
 	}
 	list := TokenList{Tokens: []Token{}}
 	for _, t := range own {
@@ -59,40 +58,34 @@ func (c *call) listTokens() (any, error) {
 
 // NewToken is the body of POST /api/v1/tokens.
 type NewToken struct {
-	User   string         `json:"user,omitempty"` // empty: the caller
-	Name   string         `json:"name,omitempty"`
-	Scopes []policy.Scope `json:"scopes"`
-	Limits policy.Limits  `json:"limits,omitzero"`
-	// ExpiresIn is in seconds; 0 takes directory.DefaultLifetime.
-	ExpiresIn int64 `json:"expires_in,omitempty"`
-	// Forever makes a token that does not expire; for administrators.
-	Forever bool `json:"forever,omitempty"`
+	User      string         `json:"user,omitempty" doc:"Whose token; without it the caller's. Only administrators make tokens for others."`
+	Name      string         `json:"name,omitempty" max:"200" doc:"Name to know it by, without control characters."`
+	Scopes    []policy.Scope `json:"scopes" min:"1" doc:"What it may be used for: no more than the token in use."`
+	Limits    policy.Limits  `json:"limits,omitzero" doc:"What it is limited to: no less than the token in use."`
+	ExpiresIn int64          `json:"expires_in,omitempty" min:"0" max:"31536000" doc:"Seconds until it ends, at most 365 days; without it, or with 0, 90 days or what is left of the token in use."`
+	Forever   bool           `json:"forever,omitempty" doc:"It never ends. For administrators, and without expires_in."`
 }
 
 // MadeToken is a token with its secret, which is shown this once.
 type MadeToken struct {
 	Token
-	Secret string `json:"token"`
+	Secret string `json:"token" doc:"The secret, which is shown this once."`
 }
 
-func (c *call) createToken() (any, error) {
-	var in NewToken
-	if err := c.body(&in); err != nil {
-		return nil, err
-	}
-	if in.ExpiresIn < 0 || in.ExpiresIn > math.MaxInt64/int64(time.Second) || in.ExpiresIn > 0 && in.Forever {
-		return nil, bad("expires_in is a number of seconds from now, and goes without forever")
+func (c *call) createToken(_ none, in NewToken) (created[MadeToken], error) {
+	if in.ExpiresIn > 0 && in.Forever {
+		return created[MadeToken]{}, bad("expires_in is a number of seconds from now, and goes without forever")
 	}
 	secret, made, err := c.Directory.MintToken(c.r.Context(), c.caller, directory.Mint{
 		User: in.User, Name: in.Name, Scopes: in.Scopes, Limits: in.Limits,
 		Lifetime: time.Duration(in.ExpiresIn) * time.Second, Forever: in.Forever,
 	})
 	if err != nil {
-		return nil, err
+		return created[MadeToken]{}, err
 	}
-	return created{MadeToken{describeToken(made), secret.Reveal()}}, nil
+	return created[MadeToken]{MadeToken{describeToken(made), secret.Reveal()}, "/api/v1/tokens/" + made.ID}, nil
 }
 
-func (c *call) revokeToken() (any, error) {
-	return nil, c.Directory.RevokeToken(c.r.Context(), c.caller, c.r.PathValue("id"))
+func (c *call) revokeToken(none, none) (none, error) {
+	return none{}, c.Directory.RevokeToken(c.r.Context(), c.caller, c.r.PathValue("id"))
 }

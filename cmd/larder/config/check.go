@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"larder/policy/typo"
 )
 
 // Levels are the words of log.level.
@@ -95,7 +97,7 @@ func (k *checker) oneOf(key, value string, words []string) {
 	if slices.Contains(words, value) {
 		return
 	}
-	k.fail(key, "%q is not known%s: use %s", value, maybe(nearest(value, words)), strings.Join(words, ", "))
+	k.fail(key, "%q is not known%s: use %s", value, maybe(typo.Nearest(value, words)), strings.Join(words, ", "))
 }
 
 func maybe(near string) string {
@@ -182,7 +184,7 @@ func (k *checker) format(key, value, entry string) {
 	case slices.Contains(allFormats(), value):
 		k.fail(key, "the format %s is not part of this version, which knows %s", value, strings.Join(k.formats, ", "))
 	default:
-		k.fail(key, "%q is no format%s: use one of %s", value, maybe(nearest(value, k.formats)), strings.Join(k.formats, ", "))
+		k.fail(key, "%q is no format%s: use one of %s", value, maybe(typo.Nearest(value, k.formats)), strings.Join(k.formats, ", "))
 	}
 }
 
@@ -254,7 +256,7 @@ func (k *checker) registry(name string, r Registry) {
 			k.failAt("upstreams."+id, fmt.Sprintf("%s.upstreams: there is no upstream %q: the upstreams are %s; by default it has one of its own name, so write registries: {%s: {upstreams: []}} too",
 				key, id, cmp.Or(strings.Join(names, ", "), "none"), name))
 		case !known:
-			k.fail(key+".upstreams", "there is no upstream %q%s: the upstreams are %s", id, maybe(nearest(id, names)),
+			k.fail(key+".upstreams", "there is no upstream %q%s: the upstreams are %s", id, maybe(typo.Nearest(id, names)),
 				cmp.Or(strings.Join(names, ", "), "none"))
 		case u.Format != r.Format:
 			k.fail(key+".upstreams", "the upstream %s speaks %s, this registry %s", id, u.Format, r.Format)

@@ -10,6 +10,7 @@ import (
 	"larder/policy"
 	"larder/policy/purl"
 	"larder/policy/rules"
+	"larder/policy/typo"
 )
 
 func (k *checker) claims() {
@@ -73,7 +74,7 @@ func (k *checker) rules() {
 		for j, m := range r.Mounts {
 			if _, ok := k.Registries[m]; !ok {
 				names := slices.Sorted(maps.Keys(k.Registries))
-				k.fail(fmt.Sprintf("%s.mounts[%d]", key, j), "there is no registry %q%s: the registries are %s", m, maybe(nearest(m, names)),
+				k.fail(fmt.Sprintf("%s.mounts[%d]", key, j), "there is no registry %q%s: the registries are %s", m, maybe(typo.Nearest(m, names)),
 					cmp.Or(strings.Join(names, ", "), "none"))
 			}
 		}

@@ -3,11 +3,12 @@ package config
 import (
 	"fmt"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"larder/policy/typo"
 )
 
 // Limits of a configuration file, so that a hostile one costs little.
@@ -174,7 +175,7 @@ func (d *decoder) unknown(key *yaml.Node, path string, known []string) {
 	if path != "" {
 		where = " in " + path
 	}
-	if near := nearest(key.Value, known); near != "" {
+	if near := typo.Nearest(key.Value, known); near != "" {
 		d.fail(key, "unknown key %q%s: did you mean %q?", key.Value, where, near)
 		return
 	}
@@ -321,43 +322,4 @@ func wanted(v reflect.Value) string {
 		return "true or false"
 	}
 	return "a text"
-}
-
-// nearest returns the word that s is most likely a misspelling of, "" for none.
-func nearest(s string, words []string) string {
-	best, least := "", max(2, len(s)/3)+1
-	for _, w := range words {
-		if n := distance(s, w); n < least {
-			best, least = w, n
-		}
-	}
-	return best
-}
-
-// distance counts the letters to add, drop, change or swap with their
-// neighbour to make one word of the other.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return max(len(a), len(b))
-	}
-	rows := [][]int{make([]int, len(b)+1)}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = slices.Min([]int{rows[i-1][j] + 1, row[j-1] + 1, rows[i-1][j-1] + cost})
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], rows[i-2][j-2]+1)
-			}
-		}
-		rows = append(rows, row)
-	}
-	return rows[len(a)][len(b)]
 }

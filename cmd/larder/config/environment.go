@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"larder/policy/typo"
 )
 
 // prefix begins the names of all variables.
@@ -54,7 +56,7 @@ func (d *decoder) variable(rest, value string, v reflect.Value, path string) err
 		d.stranger(rest, known)
 		return nil
 	}
-	if near := nearest(strings.ToLower(rest), known); near != "" {
+	if near := typo.Nearest(strings.ToLower(rest), known); near != "" {
 		return fmt.Errorf("there is no key %s.%s: did you mean %s%s?", path, strings.ToLower(rest), prefix, envName(join(path, near)))
 	}
 	return fmt.Errorf("there is no key %s.%s: the keys are %s", path, strings.ToLower(rest), strings.Join(known, ", "))
@@ -63,7 +65,7 @@ func (d *decoder) variable(rest, value string, v reflect.Value, path string) err
 // stranger warns of a variable that is one or two letters away from a key.
 func (d *decoder) stranger(rest string, known []string) {
 	for _, key := range known {
-		if n := distance(rest, envName(key)); n == 1 || n == 2 && len(rest) > 4 {
+		if n := typo.Distance(rest, envName(key)); n == 1 || n == 2 && len(rest) > 4 {
 			d.warnings = append(d.warnings, fmt.Sprintf("the environment variable %s%s is no key of the configuration: did you mean %s%s?",
 				prefix, rest, prefix, envName(key)))
 			return

@@ -61,15 +61,6 @@ func TestDates(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	words := []string{"fresh", "negative", "max_size"}
-	for typed, want := range map[string]string{"fersh": "fresh", "frsh": "fresh", "max-size": "max_size", "nagative": "negative", "listen": "", "": ""} {
-		if got := nearest(typed, words); got != want {
-			t.Errorf("nearest to %q is %q, want %q", typed, got, want)
-		}
-	}
-}
-
 // What is written is read again as the same value.
 func FuzzValues(f *testing.F) {
 	for _, s := range []string{"0", "90s", "1h30m", "7d", "64MiB", "1.5GiB", "2027-01-31", "-1", "9e99PiB", "1w2d"} {
