@@ -149,6 +149,9 @@ type Package struct {
 	Name       string
 	Repository string // owner/name
 	Visibility policy.Visibility
+	// Access is the id of the grants that the package has of its own; "" for one
+	// that takes those of its repository.
+	Access string `json:",omitempty"`
 	// Revision counts the changes; 0 is a package that does not exist yet.
 	Revision uint64
 	Created  time.Time
@@ -190,6 +193,9 @@ type Change struct {
 	Create bool
 	// Visibility of a package that comes into being; "" takes its repository's.
 	Visibility policy.Visibility
+	// Into is the repository that Mover may move the package to; the caller needs
+	// to be allowed the action there too.
+	Into string
 }
 
 // Tx is a hosted package inside a transaction. Package and Release return
@@ -210,8 +216,17 @@ type Tx interface {
 	// Errors: ErrNotFound.
 	Retract(version string) error
 	// Save stores tags, meta, visibility and Deleted, and moves Revision and
-	// Modified. Nothing is served before it.
+	// Modified. Nothing is served before it. Errors: ErrConflict for a package
+	// that was public and is not to be.
 	Save(p *Package) error
+}
+
+// Mover is implemented by transactions that can change where a package gets its
+// access from.
+type Mover interface {
+	// Move puts the package into the repository that Change.Into names, to take
+	// its access from there or to have grants of its own. It counts with Save.
+	Move(inherit bool) error
 }
 
 // UploadOptions describes bytes to come.

@@ -144,7 +144,10 @@ func decideWrite(in Input) Decision {
 // that of a package which is not there: where it would go says so.
 func lacksRole(n need, in Input) Decision {
 	where := "its repository"
-	if in.Standing.Role > RoleNone && (in.Resource.Hosted || in.Resource.Package == "") {
+	switch known := in.Standing.Role > RoleNone && (in.Resource.Hosted || in.Resource.Package == ""); {
+	case known && in.Resource.Access != "":
+		where = "the package itself"
+	case known:
 		where = "the repository " + in.Resource.Repository
 	}
 	return Decision{Verdict: Deny, Needs: n.role,

@@ -118,6 +118,9 @@ type Resource struct {
 	// would hold it by a claim; "" when the name is not ours.
 	Repository string
 	Visibility Visibility // of the package; of the repository when there is no package yet
+	// Access is the id of the grants that a package has of its own, "" for one
+	// that takes those of its repository.
+	Access string
 	// Claim is the id of the claim that covers the name, "" for none.
 	Claim string
 	// Hosted says that the package exists here.

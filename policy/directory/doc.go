@@ -16,6 +16,8 @@
 //	o r owner 0 repository      Repository
 //	o g owner 0 repository 0 user   granted policy.Role, as a word
 //	o g owner 0 repository 0 @ id   the same, of a team
+//	o q access                      ownAccess, the package that has grants of its own
+//	o p access 0 user, or 0 @ id    the same as o g, in that package
 //	o t organization 0 team         Team
 //	o i organization 0 id           name of a team
 //	o k organization 0 id 0 user    user in a team

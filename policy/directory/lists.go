@@ -17,7 +17,7 @@ type OrgMember struct {
 	Role Membership
 }
 
-// Granted is a role that a user or a team has in a repository.
+// Granted is a role that a user or a team has in a repository or package.
 type Granted struct {
 	User string // "" for a team
 	Team string
@@ -132,11 +132,11 @@ func (d *Directory) TeamMembers(ctx context.Context, t Team, after string) iter.
 	return list(ctx, d, prefix, behind(prefix, after), func(_ cache.Reader, user string, _ []byte) (string, error) { return user, nil })
 }
 
-// Grants yields the grants in a repository, those of users first to last and
-// those of teams in the order of their ids, that come after the one given.
-func (d *Directory) Grants(ctx context.Context, full, after string) iter.Seq2[Granted, error] {
-	owner, name := cut(full)
-	prefix := grantKey(owner, name, "")
+// Grants yields the grants in a repository, or in a package that has its own,
+// that come after the one given.
+func (d *Directory) Grants(ctx context.Context, res policy.Resource, after string) iter.Seq2[Granted, error] {
+	owner, _ := cut(res.Repository)
+	prefix := grantAt(res.Repository, res.Access, "")
 	return list(ctx, d, prefix, behind(prefix, after), granted(owner))
 }
 

@@ -88,7 +88,13 @@ func (d *Directory) Visibility(ctx context.Context, repository string) (policy.V
 }
 
 // place is a user and what he may have a role in: owner/name, or an owner.
-type place struct{ user, where string }
+type place struct {
+	user, where string
+	// access names the grants of a package in that repository, where it has its
+	// own; public says that everybody may read it.
+	access string
+	public bool
+}
 
 // standing is what is remembered of a place.
 type standing struct {
@@ -99,26 +105,25 @@ type standing struct {
 // Role returns what a user may do in a repository, without what its visibility
 // adds. Nobody has a role in a repository that does not exist.
 func (d *Directory) Role(ctx context.Context, user, repository string) (policy.Role, error) {
-	s, err := d.standing(ctx, user, repository)
+	s, err := d.standing(ctx, place{user: user, where: repository})
 	return s.Role, err
 }
 
-func (d *Directory) standing(ctx context.Context, user, where string) (standing, error) {
-	k := place{user, where}
+func (d *Directory) standing(ctx context.Context, k place) (standing, error) {
 	generation, now := d.generation.Load(), d.now()
 	if s, ok := d.standings.get(k, generation, now); ok {
 		return s, nil
 	}
 	var s standing
-	if !isPlace(where) {
+	if !isPlace(k.where) {
 		return s, nil
 	}
 	err := d.index.View(ctx, func(r cache.Reader) (err error) {
-		s, err = readStanding(r, user, where)
+		s, err = readStanding(r, k)
 		return err
 	})
 	if err != nil {
-		return standing{}, fmt.Errorf("look up the role of %s in %s: %w", user, where, err)
+		return standing{}, fmt.Errorf("look up the role of %s in %s: %w", k.user, k.where, err)
 	}
 	d.standings.put(k, generation, now, s)
 	return s, nil
@@ -136,10 +141,10 @@ func isPlace(where string) bool {
 
 // readStanding is the effective role of policy.md section 1: the strongest of
 // ownership, base role, grant, and grants to teams.
-func readStanding(r cache.Reader, user, where string) (s standing, err error) {
-	owner, name, scoped := strings.Cut(where, "/")
+func readStanding(r cache.Reader, k place) (s standing, err error) {
+	owner, name, scoped := strings.Cut(k.where, "/")
 	var who, whose Account
-	ok, err := get(r, accountKey(user), &who)
+	ok, err := get(r, accountKey(k.user), &who)
 	if err != nil || !ok || who.Suspended {
 		return s, err
 	}
@@ -158,7 +163,10 @@ func readStanding(r cache.Reader, user, where string) (s standing, err error) {
 		s.Role = policy.RoleNone
 		return s, err
 	}
-	granted, err := readGranted(r, s.Standing, user, where)
+	if k.access != "" && !s.Owner {
+		s.Role = policy.RoleNone // the role of members is one in repositories
+	}
+	granted, err := readGranted(r, s.Standing, k, whose)
 	s.Role = max(s.Role, granted)
 	return s, err
 }
@@ -166,11 +174,13 @@ func readStanding(r cache.Reader, user, where string) (s standing, err error) {
 // readGranted is the strongest role of the user's own grant and of those to the
 // teams of the owner that the user is in. It reads at most MaxTeamsOfMember and
 // one grants.
-func readGranted(r cache.Reader, s policy.Standing, user, where string) (strongest policy.Role, err error) {
-	owner, name, _ := strings.Cut(where, "/")
-	grantees := []string{user}
+func readGranted(r cache.Reader, s policy.Standing, k place, whose Account) (strongest policy.Role, err error) {
+	if k.access != "" && whose.Org && !s.Member && !k.public {
+		return policy.RoleNone, nil // an organization's own package is for its members
+	}
+	grantees := []string{k.user}
 	if s.Member && !s.Owner {
-		ids, err := teamsOf(r, owner, user)
+		ids, err := teamsOf(r, whose.Name, k.user)
 		if err != nil {
 			return strongest, err
 		}
@@ -180,7 +190,7 @@ func readGranted(r cache.Reader, s policy.Standing, user, where string) (stronge
 	}
 	for _, g := range grantees {
 		var role policy.Role
-		if _, err := get(r, grantKey(owner, name, g), &role); err != nil {
+		if _, err := get(r, grantAt(k.where, k.access, g), &role); err != nil {
 			return policy.RoleNone, err
 		}
 		strongest = max(strongest, role)
@@ -218,7 +228,7 @@ func (d *Directory) Authorize(ctx context.Context, s policy.Subject, a policy.Ac
 	if !needsStanding(s, a, res) {
 		return policy.Decide(in)
 	}
-	st, err := d.standing(ctx, s.User, res.Repository)
+	st, err := d.standing(ctx, placeOf(s, res))
 	if err != nil {
 		return policy.Decision{Verdict: policy.Deny, Reason: "the access rights could not be read, so this is refused: try again later"}
 	}
@@ -228,6 +238,10 @@ func (d *Directory) Authorize(ctx context.Context, s policy.Subject, a policy.Ac
 		out.Reason = "there is no repository " + res.Repository + ": create it with `larder repo create " + res.Repository + "`"
 	}
 	return out
+}
+
+func placeOf(s policy.Subject, res policy.Resource) place {
+	return place{s.User, res.Repository, res.Access, res.Access != "" && res.Visibility == policy.Public}
 }
 
 // needsStanding spares the lookup where the answer does not depend on it.

@@ -30,7 +30,7 @@ func administer(actor policy.Subject) error {
 func (d *Directory) may(ctx context.Context, actor policy.Subject, a policy.Action, where string) error {
 	in := policy.Input{Subject: actor, Action: a, Resource: policy.Resource{Repository: where}}
 	if !actor.Anonymous() {
-		s, err := d.standing(ctx, actor.User, where)
+		s, err := d.standing(ctx, place{user: actor.User, where: where})
 		if err != nil {
 			return err
 		}

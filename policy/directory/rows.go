@@ -85,6 +85,16 @@ func repositoryKey(owner, name string) []byte {
 func grantKey(owner, name, grantee string) []byte {
 	return []byte("og" + owner + "\x00" + name + "\x00" + grantee)
 }
+func accessKey(id string) []byte { return []byte("oq" + id) }
+
+// grantAt is the key of a grant in a repository, or in a package that has its own.
+func grantAt(repository, access, grantee string) []byte {
+	if access != "" {
+		return []byte("op" + access + "\x00" + grantee)
+	}
+	owner, name := cut(repository)
+	return grantKey(owner, name, grantee)
+}
 func teamKey(org, name string) []byte { return []byte("ot" + org + "\x00" + name) }
 func teamIDKey(org, id string) []byte { return []byte("oi" + org + "\x00" + id) }
 func teamMemberKey(org, id, user string) []byte {

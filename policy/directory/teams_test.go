@@ -124,7 +124,7 @@ func TestTeamOfAnOldName(t *testing.T) {
 		t.Errorf("ids %q and %q", old.ID, made.ID)
 	}
 	w.has("bob", "acme/tools", policy.RoleNone)
-	if g := gather(t, w.Grants(ctx, "acme/tools", "")); len(g) != 0 {
+	if g := gather(t, w.Grants(ctx, policy.Resource{Repository: "acme/tools"}, "")); len(g) != 0 {
 		t.Errorf("grants: %+v", g)
 	}
 	must(t, w.SetTeamMember(ctx, ann, TeamMember{"acme", "core", "cid"}, true))
@@ -259,8 +259,8 @@ func TestLists(t *testing.T) {
 	for _, team := range gather(t, w.Teams(ctx, "acme", "")) {
 		names = append(names, team.Org+"/"+team.Name)
 	}
-	grants := gather(t, w.Grants(ctx, "acme/tools", ""))
-	for _, g := range slices.Concat(grants, gather(t, w.Grants(ctx, "acme/tools", grants[0].After))) {
+	grants := gather(t, w.Grants(ctx, policy.Resource{Repository: "acme/tools"}, ""))
+	for _, g := range slices.Concat(grants, gather(t, w.Grants(ctx, policy.Resource{Repository: "acme/tools"}, grants[0].After))) {
 		names = append(names, g.User+"@"+g.Team+":"+g.Role.String())
 	}
 	want := []string{

@@ -35,6 +35,8 @@ type Repositories interface {
 	SetVisibility(ctx context.Context, actor policy.Subject, full string, v policy.Visibility) error
 	// Grant gives a user, or "@" and the name of a team of the owner, a role.
 	Grant(ctx context.Context, actor policy.Subject, full, grantee string, role policy.Role) error
+	// GrantPackage is Grant for a package that has grants of its own.
+	GrantPackage(ctx context.Context, actor policy.Subject, res policy.Resource, grantee string, role policy.Role) error
 	Role(ctx context.Context, user, repository string) (policy.Role, error)
 }
 
@@ -53,7 +55,7 @@ type Lists interface {
 	Members(ctx context.Context, org, after string) iter.Seq2[directory.OrgMember, error]
 	Teams(ctx context.Context, org, after string) iter.Seq2[directory.Team, error]
 	TeamMembers(ctx context.Context, t directory.Team, after string) iter.Seq2[string, error]
-	Grants(ctx context.Context, full, after string) iter.Seq2[directory.Granted, error]
+	Grants(ctx context.Context, res policy.Resource, after string) iter.Seq2[directory.Granted, error]
 }
 
 // Claims is what the API needs to know and change of claims.

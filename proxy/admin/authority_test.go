@@ -31,6 +31,8 @@ func authorities() []authority {
 	readers := []string{"reader", "writer", "repoadmin", "owner", "owner without admin:org", "admin", "admin, read:packages only", "admin without admin:instance"}
 	admins := []string{"repoadmin", "owner", "owner without admin:org", "admin", "admin without admin:instance"}
 	owners := []string{"owner", "admin", "admin without admin:instance"}
+	// Of a package with grants of its own the admins of its repository are none.
+	keepers := []string{"owner", "owner without admin:org", "admin", "admin without admin:instance"}
 	server := []string{"admin"}
 	inside := []string{"member", "owner", "owner without admin:org", "admin", "admin, read:packages only", "admin without admin:instance"}
 	return []authority{
@@ -56,7 +58,7 @@ func authorities() []authority {
 		{"DELETE", "/api/v1/orgs/acme/teams/tN", "", owners},
 		{"GET", "/api/v1/repos/acme/tools/grants", "", admins},
 		{"GET", "/api/v1/repos", "", everybody},
-		{"POST", "/api/v1/repos", `{"name":"acme/newN"}`, []string{"owner", "owner without admin:org", "admin", "admin without admin:instance"}},
+		{"POST", "/api/v1/repos", `{"name":"acme/newN"}`, keepers},
 		{"GET", "/api/v1/repos/acme/tools", "", readers},
 		{"PATCH", "/api/v1/repos/acme/tools", `{"visibility":"private"}`, admins},
 		{"PUT", "/api/v1/repos/acme/tools/grants/uN", `{"role":"admin"}`, admins},
@@ -71,6 +73,13 @@ func authorities() []authority {
 		{"GET", "/api/v1/package?purl=pkg:npm/pN", "", readers},
 		{"DELETE", "/api/v1/package?purl=pkg:npm/pN", "", admins},
 		{"POST", "/api/v1/package/restore?purl=pkg:npm/qN", "", admins},
+		{"PUT", "/api/v1/package/visibility?purl=pkg:npm/rN", `{"visibility":"private"}`, admins},
+		{"GET", "/api/v1/package/grants?purl=pkg:npm/rN", "", admins},
+		{"PUT", "/api/v1/package/repository?purl=pkg:npm/rN", `{"repository":"acme/tools"}`, admins},
+		{"PUT", "/api/v1/package/grants/users/mN?purl=pkg:npm/sN", `{"role":"read"}`, keepers},
+		{"DELETE", "/api/v1/package/grants/users/mN?purl=pkg:npm/sN", "", keepers},
+		{"PUT", "/api/v1/package/grants/teams/kept?purl=pkg:npm/sN", `{"role":"read"}`, keepers},
+		{"DELETE", "/api/v1/package/grants/teams/kept?purl=pkg:npm/sN", "", keepers},
 		{"GET", "/api/v1/policy/explain?purl=pkg:npm/pN", "", everybody},
 		{"GET", "/api/v1/policy/rules", "", server},
 		{"GET", "/api/v1/policy/waivers", "", server},
@@ -180,17 +189,19 @@ func (w *world) people() map[string]string {
 	tokens["admin, read:packages only"] = w.token("admin", `["read:packages"]`)
 	tokens["admin without admin:instance"] = w.token("admin", strings.ReplaceAll(all, `,"admin:instance"`, ""))
 	tokens["admin limited to bob"] = w.token("admin", all+`,"limits":{"owners":["bob"]}`)
+	w.want(201, "PUT", "/api/v1/orgs/acme/teams/kept", w.admin, "")
 	for n := range cast() {
 		w.want(201, "POST", "/api/v1/users", w.admin, fmt.Sprintf(`{"name":"u%d"}`, n))
 		w.want(201, "POST", "/api/v1/users", w.admin, fmt.Sprintf(`{"name":"m%d"}`, n))
 		w.want(204, "PUT", fmt.Sprintf("/api/v1/orgs/acme/members/m%d", n), w.admin, `{"role":"member"}`)
 		w.want(201, "PUT", fmt.Sprintf("/api/v1/orgs/acme/teams/t%d", n), w.admin, "")
 		w.want(201, "POST", "/api/v1/claims", w.admin, fmt.Sprintf(`{"id":"c%d","match":["y%d"],"repository":"acme/tools"}`, n, n))
-		for _, name := range []string{"p", "q"} {
+		for _, name := range []string{"p", "q", "r", "s"} {
 			if rec := w.do("PUT", fmt.Sprintf("/r/acme/tools/npm/%s%d/1", name, n), w.admin, name); rec.Code != 201 {
 				w.t.Fatalf("publish: %d %s", rec.Code, rec.Body)
 			}
 		}
+		w.want(204, "PUT", fmt.Sprintf("/api/v1/package/repository?purl=pkg:npm/s%d", n), w.admin, `{"inherit_access":false}`)
 		w.want(200, "DELETE", fmt.Sprintf("/api/v1/package?purl=pkg:npm/q%d", n), w.admin, "")
 	}
 	return tokens

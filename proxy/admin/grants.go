@@ -25,6 +25,8 @@ type Granted struct {
 type GrantList struct {
 	Grants []Granted `json:"grants" doc:"Of users and teams."`
 	Next   string    `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
+	// Of a package only.
+	InheritedFrom string `json:"inherited_from,omitempty" doc:"The repository whose grants they are, OWNER/NAME; absent for grants of a package's own."`
 }
 
 // grantee is the user or the team of the path.
@@ -56,12 +58,12 @@ func (c *call) listGrants(q paging, _ none) (GrantList, error) {
 	if err := c.Directory.Authorize(ctx, c.caller, policy.Settings, res).Err(); err != nil {
 		return GrantList{}, err
 	}
-	return grantList(shown(c.Directory.Grants(ctx, c.fullName(), q.After), all(describeGrant)), q.Limit)
+	return grantList(shown(c.Directory.Grants(ctx, res, q.After), all(describeGrant)), q.Limit)
 }
 
 func describeGrant(g directory.Granted) Granted { return Granted{g.User, g.Team, g.Role, g.After} }
 
 func grantList(found iter.Seq2[Granted, error], limit int) (GrantList, error) {
 	grants, next, err := pageOf(found, limit, func(g Granted) string { return g.cursor })
-	return GrantList{grants, next}, err
+	return GrantList{Grants: grants, Next: next}, err
 }

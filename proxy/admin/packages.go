@@ -20,6 +20,7 @@ type Package struct {
 	Name       string            `json:"name" doc:"Name as the format writes it."`
 	Repository string            `json:"repository" doc:"Where it is, OWNER/NAME."`
 	Visibility policy.Visibility `json:"visibility" doc:"Who may read it without a role."`
+	Inherit    bool              `json:"inherit_access" doc:"The grants of the repository count, and not grants of its own."`
 	Created    time.Time         `json:"created_at" doc:"When it was first published."`
 	Modified   time.Time         `json:"updated_at" doc:"When it was changed last."`
 	Tags       map[string]string `json:"tags,omitempty" doc:"Versions by tag."`
@@ -44,7 +45,7 @@ type File struct {
 func describePackage(format string, p *formats.Package) Package {
 	return Package{
 		Purl: purl.Purl{Format: format, Name: p.Name}.String(), Format: format, Name: p.Name, Repository: p.Repository,
-		Visibility: p.Visibility, Created: p.Created, Modified: p.Modified, Tags: p.Tags,
+		Visibility: p.Visibility, Inherit: p.Access == "", Created: p.Created, Modified: p.Modified, Tags: p.Tags,
 	}
 }
 

@@ -84,6 +84,7 @@ type world struct {
 	work      *work
 	admin     string // token
 	bob       string // token of a user without any role, to read and write packages
+	published int    // versions made up so far
 
 	mu       sync.Mutex
 	now      time.Time

@@ -37,7 +37,26 @@ func (b *bound) Change(ctx context.Context, c formats.Change, fn func(formats.Tx
 	if c.Visibility == "" {
 		c.Visibility = res.Visibility
 	}
-	return b.commit(ctx, c, res.Repository, fn)
+	if c.Into != "" {
+		if err := b.movable(ctx, c, res); err != nil {
+			return err
+		}
+	}
+	return b.commit(ctx, c, res, fn)
+}
+
+// movable says whether the caller may move a package into another repository,
+// or take its access from that one. It stays with its owner.
+func (b *bound) movable(ctx context.Context, c formats.Change, from policy.Resource) error {
+	to := from
+	to.Repository, to.Access = c.Into, ""
+	if err := b.engine.opt.Access.Authorize(ctx, b.caller, c.Action, to).Err(); err != nil {
+		return err
+	}
+	if owner := ownerOf(from.Repository); ownerOf(c.Into) != owner {
+		return formats.Refuse(formats.ErrConflict, fmt.Sprintf("%s stays with its owner: name a repository of %s", c.Package, owner))
+	}
+	return nil
 }
 
 // changeable says whether a change of that name may be tried here. The name
@@ -78,17 +97,18 @@ func ownerOf(repository string) string {
 	return owner
 }
 
-func (b *bound) commit(ctx context.Context, c formats.Change, home string, fn func(formats.Tx) error) error {
+func (b *bound) commit(ctx context.Context, c formats.Change, asked policy.Resource, fn func(formats.Tx) error) error {
 	e, format := b.engine, b.spec.Format.Name()
 	err := e.opt.Index.Update(ctx, func(w cache.Writer) error {
-		t := &tx{w: w, format: format, name: c.Package, home: home, actor: b.caller, now: e.now().UTC(), begun: c}
+		t := &tx{ctx: ctx, w: w, asked: asked, access: e.opt.Access, actor: b.caller, now: e.now().UTC(), begun: c}
+		t.format, t.name, t.home = format, c.Package, asked.Repository
 		if err := t.load(); err != nil {
 			return err
 		}
 		if err := fn(t); err != nil {
 			return err
 		}
-		return t.finish(ctx)
+		return t.finish()
 	})
 	// Also after an error: the outcome of a commit may be unknown.
 	e.changes.of(format, c.Package).Add(1)

@@ -37,6 +37,7 @@ type Fetcher interface {
 // Access answers what the engine asks about names and callers;
 // policy/directory is the real one.
 type Access interface {
+	OwnAccess
 	Authorize(ctx context.Context, s policy.Subject, a policy.Action, res policy.Resource) policy.Decision
 	// Claim returns the claim that covers a name; ok is false for none.
 	Claim(format, name string) (id, repository string, ok bool)
@@ -48,6 +49,16 @@ type Access interface {
 	Visibility(ctx context.Context, repository string) (policy.Visibility, error)
 	// Generation moves with every change that an answer above depends on.
 	Generation() uint64
+}
+
+// OwnAccess keeps the grants that single packages have of their own. Its methods
+// are part of the transaction that changes the package.
+type OwnAccess interface {
+	// Detach gives a package such grants, with the actor among the admins, and
+	// returns their id.
+	Detach(ctx context.Context, w cache.Writer, actor policy.Subject, res policy.Resource) (access string, err error)
+	// Attach ends the grants of that id.
+	Attach(w cache.Writer, access string) error
 }
 
 // Room keeps the cached bytes within their budget; cache/evict is the real one.

@@ -68,12 +68,31 @@ type access struct {
 	repositories map[string]policy.Visibility
 	claims       map[string]string // exact name to repository
 	writers      map[string]string // user to the one repository they may write
+	own          map[string]string // grants of one package: id to its admin
+	detached     int
+}
+
+func (a *access) Detach(_ context.Context, _ cache.Writer, actor policy.Subject, _ policy.Resource) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.detached++
+	id := fmt.Sprint("own", a.detached)
+	a.own[id] = actor.User
+	return id, nil
+}
+
+func (a *access) Attach(_ cache.Writer, id string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.own, id)
+	return nil
 }
 
 func newAccess() *access {
 	return &access{
 		repositories: map[string]policy.Visibility{"acme/packages": policy.Public, "acme/secret": policy.Private, "other/packages": policy.Public},
 		claims:       map[string]string{}, writers: map[string]string{"alice": "acme/packages", "sam": "acme/secret", "bob": "other/packages"},
+		own: map[string]string{},
 	}
 }
 
@@ -91,7 +110,11 @@ func (a *access) Authorize(_ context.Context, s policy.Subject, act policy.Actio
 		return policy.Decision{Verdict: policy.Deny, Reason: "the rules cannot be read"}
 	}
 	in := policy.Input{Subject: s, Action: act, Resource: res, AnonymousRead: true}
-	if res.Repository != "" && a.writers[s.User] == res.Repository {
+	may := a.writers[s.User] == res.Repository
+	if res.Access != "" {
+		may = a.own[res.Access] == s.User
+	}
+	if res.Repository != "" && (may || s.User == "root") {
 		in.Standing = policy.Standing{Role: policy.RoleAdmin, Member: true}
 	}
 	return policy.Decide(in)

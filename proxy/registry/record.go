@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"context"
 	"strconv"
 	"time"
 
@@ -28,23 +27,26 @@ func (t *tx) did(action string, r *formats.Release) {
 	t.done = append(t.done, d)
 }
 
-// record appends what the change did to the audit log. That of the package
-// itself follows from its versions, where one came or went.
-func (t *tx) record(ctx context.Context) error {
-	if err := t.recordDeeds(ctx); err != nil {
+// record appends what the change did to the audit log. What tags moved follows
+// from the versions, where one came or went; who may read never does.
+func (t *tx) record() error {
+	if err := t.recordDeeds(); err != nil {
 		return err
 	}
-	before, after := differences(&t.was, &t.head.Package)
-	if !t.saved || t.versionsMoved() || len(t.done) > 0 && len(before)+len(after) == 0 {
+	before, after := accessDifferences(&t.was, &t.head.Package)
+	if !t.versionsMoved() {
+		tagDifferences(before, after, &t.was, &t.head.Package)
+	}
+	if !t.saved || len(t.done) > 0 && len(before)+len(after) == 0 {
 		return nil
 	}
-	return t.append(ctx, audit.Record{
+	return t.append(audit.Record{
 		Action: "package.change", Before: before, After: after,
 		Resource: audit.Resource{Format: t.format, Repository: t.home, Package: t.name},
 	})
 }
 
-func (t *tx) recordDeeds(ctx context.Context) error {
+func (t *tx) recordDeeds() error {
 	count := map[string]int{}
 	for _, d := range t.done {
 		count[d.action]++
@@ -58,7 +60,7 @@ func (t *tx) recordDeeds(ctx context.Context) error {
 		} else if n == 0 {
 			continue
 		}
-		if err := t.append(ctx, r); err != nil {
+		if err := t.append(r); err != nil {
 			return err
 		}
 	}
@@ -74,32 +76,48 @@ func (t *tx) versionsMoved() bool {
 	return false
 }
 
-func (t *tx) append(ctx context.Context, r audit.Record) error {
+func (t *tx) append(r audit.Record) error {
 	r.Decision, r.Actor = audit.Allow, audit.ActorOf(t.actor)
-	return audit.Chain{Clock: func() time.Time { return t.now }}.Append(ctx, t.w, r)
+	return audit.Chain{Clock: func() time.Time { return t.now }}.Append(t.ctx, t.w, r)
 }
 
-// differences are the fields of a package that a change moved. Its metadata is
-// the format's own, and not told.
-func differences(old, changed *formats.Package) (before, after audit.State) {
-	before, after = audit.State{}, audit.State{}
-	note := func(name, a, b string) {
-		if a == b {
-			return
-		}
-		if a != "" {
-			before[name] = a
-		}
-		if b != "" {
-			after[name] = b
-		}
+// note puts a field into both states, where a change moved it.
+func note(before, after audit.State, name, was, is string) {
+	if was == is {
+		return
 	}
-	note("visibility", string(old.Visibility), string(changed.Visibility))
+	if was != "" {
+		before[name] = was
+	}
+	if is != "" {
+		after[name] = is
+	}
+}
+
+// accessDifferences are the fields that say who may do what, where a change
+// moved them. The package's metadata is the format's own, and not told.
+func accessDifferences(old, changed *formats.Package) (before, after audit.State) {
+	before, after = audit.State{}, audit.State{}
+	note(before, after, "visibility", string(old.Visibility), string(changed.Visibility))
+	note(before, after, "repository", old.Repository, changed.Repository)
+	note(before, after, "access", accessState(old), accessState(changed))
+	return before, after
+}
+
+// accessState says whose grants count for a package. Of its own they have an id,
+// which tells grants recorded before a change from those after it.
+func accessState(p *formats.Package) string {
+	if p.Access == "" {
+		return "repository"
+	}
+	return "own " + p.Access
+}
+
+func tagDifferences(before, after audit.State, old, changed *formats.Package) {
 	for tag, version := range old.Tags {
-		note("tag "+tag, version, changed.Tags[tag])
+		note(before, after, "tag "+tag, version, changed.Tags[tag])
 	}
 	for tag, version := range changed.Tags {
-		note("tag "+tag, old.Tags[tag], version)
+		note(before, after, "tag "+tag, old.Tags[tag], version)
 	}
-	return before, after
 }

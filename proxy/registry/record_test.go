@@ -57,12 +57,25 @@ func TestChangesOfPackagesAreRecorded(t *testing.T) {
 		}
 		return r.Restore("1")
 	}
+	opened := func(tx formats.Tx) error {
+		if err := tx.Add(&formats.Release{Version: "2"}); err != nil {
+			return err
+		}
+		return save(func(p *formats.Package) { p.Visibility = policy.Public; p.Tags["latest"] = "2" })(tx)
+	}
 	for _, step := range []struct {
 		run  func() error
 		want string
 	}{
 		{func() error { return publish(alice, "p", "1", []byte("one")) }, "[package.publish 1 true map[] map[]]"},
 		{func() error { return change(save(func(p *formats.Package) { p.Tags["next"] = "1" })) }, "[package.change  false map[] map[tag next:1]]"},
+		{func() error {
+			c := formats.Change{Package: "q", Action: policy.Publish, Create: true, Visibility: policy.Private}
+			return alice.Change(context.Background(), c, save(func(*formats.Package) {}))
+		}, "[package.change  false map[] map[]]"},
+		{func() error {
+			return alice.Change(context.Background(), formats.Change{Package: "q", Action: policy.Publish}, opened)
+		}, "[package.publish 2 false map[] map[] package.change  false map[visibility:private] map[visibility:public]]"},
 		{func() error { return change(save(func(p *formats.Package) { delete(p.Tags, "next") })) }, "[package.change  false map[tag next:1] map[]]"},
 		{func() error { return change(amend(func(r *formats.Release) { r.Meta = []byte("old") })) }, "[package.amend 1 true map[] map[]]"},
 		{func() error { return change(amend(func(r *formats.Release) { r.Acknowledged = true })) }, "[]"},
@@ -76,7 +89,7 @@ func TestChangesOfPackagesAreRecorded(t *testing.T) {
 		got := []string{}
 		for _, r := range b.recorded(n) {
 			got = append(got, fmt.Sprint(r.Action, " ", r.Resource.Version, " ", r.Resource.Digest != "", " ", map[string]string(r.Before), " ", map[string]string(r.After)))
-			if r.Actor.ID != "alice" || r.Resource.Package != "p" || r.Resource.Repository == "" {
+			if r.Actor.ID != "alice" || r.Resource.Package != "p" && r.Resource.Package != "q" || r.Resource.Repository == "" {
 				t.Errorf("%+v", r)
 			}
 		}

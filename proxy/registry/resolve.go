@@ -134,6 +134,9 @@ func (r *Registry) resource(ctx context.Context, repository string, a policy.Act
 	if o.ours() {
 		res.Repository, res.Visibility = o.repository, o.visibility
 	}
+	if o.hosted != nil {
+		res.Access = o.hosted.Access
+	}
 	if repository != "" && res.Repository != repository {
 		if res.Repository != "" && o.hosted != nil {
 			return r.elsewhere(ctx, repository, res)
@@ -168,7 +171,7 @@ func (r *Registry) wholeResource(ctx context.Context, repository string, res pol
 
 // elsewhere is a package asked for under the URL of another repository: not there.
 func (r *Registry) elsewhere(ctx context.Context, repository string, res policy.Resource) (policy.Resource, error) {
-	res.Hosted, res.Claim = false, ""
+	res.Hosted, res.Claim, res.Access = false, "", ""
 	return r.wholeResource(ctx, repository, res)
 }
 

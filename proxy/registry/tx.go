@@ -23,7 +23,10 @@ const restoreWindow = 30 * 24 * time.Hour
 
 // tx is a hosted package inside one transaction of the Index.
 type tx struct {
+	ctx    context.Context
 	w      cache.Writer
+	access OwnAccess
+	asked  policy.Resource // as policy was asked about it
 	format string
 	name   string
 	home   string // repository that a new package belongs to
@@ -37,8 +40,9 @@ type tx struct {
 	done   []deed
 }
 
-// load reads the package before anything is done to it. A package of another
-// repository than the one policy was asked about has come into being meanwhile.
+// load reads the package before anything is done to it. One that belongs to
+// another repository than policy was asked about, or has other grants, came into
+// being or was moved meanwhile.
 func (t *tx) load() error {
 	h, err := readHead(t.w, t.format, t.name)
 	switch {
@@ -48,8 +52,8 @@ func (t *tx) load() error {
 		}}
 	case err != nil:
 		return err
-	case h.Repository != t.home:
-		return formats.Refuse(formats.ErrConflict, fmt.Sprintf("%s has just been published elsewhere: try again", t.name))
+	case h.Repository != t.home || h.Access != t.asked.Access:
+		return formats.Refuse(formats.ErrConflict, fmt.Sprintf("%s has just been published or moved elsewhere: try again", t.name))
 	}
 	t.head, t.was = h, h.Package
 	return nil
@@ -60,7 +64,7 @@ var errUnsaved = errors.New("a version was added to a package that was never sav
 
 // finish ends what the format did. Documents are kept by the package's
 // revision, so that a retracted version must move it to vanish from them.
-func (t *tx) finish(ctx context.Context) error {
+func (t *tx) finish() error {
 	if t.moved {
 		if t.head.Revision == 0 {
 			return errUnsaved
@@ -69,7 +73,7 @@ func (t *tx) finish(ctx context.Context) error {
 			return err
 		}
 	}
-	return t.record(ctx)
+	return t.record()
 }
 
 func (t *tx) Package() (*formats.Package, error) {
@@ -237,8 +241,32 @@ func (t *tx) Restore(version string) error {
 	return t.journal("restored", version)
 }
 
+// Move implements formats.Mover. The grants under which policy was asked end
+// with the transaction that puts others in their place, so that nobody has both.
+func (t *tx) Move(inherit bool) error {
+	h, to := t.head, t.asked
+	if t.begun.Into == "" || h.Revision == 0 {
+		return fmt.Errorf("%s is moved by a change that names no repository: %w", t.name, policy.ErrDenied)
+	}
+	h.Repository, to.Repository = t.begun.Into, t.begun.Into
+	if inherit == (h.Access == "") {
+		return nil
+	}
+	if inherit {
+		gone := h.Access
+		h.Access = ""
+		return t.access.Attach(t.w, gone)
+	}
+	var err error
+	h.Access, err = t.access.Detach(t.ctx, t.w, t.actor, to)
+	return err
+}
+
 func (t *tx) Save(p *formats.Package) error {
 	h := t.head
+	if h.Revision > 0 && h.Visibility == policy.Public && p.Visibility != policy.Public {
+		return formats.Refuse(formats.ErrConflict, t.name+" is public and stays so: others may hold what was published; publish under another name instead")
+	}
 	h.Tags, h.Meta, h.Visibility, h.Deleted = p.Tags, p.Meta, p.Visibility, p.Deleted
 	return t.save()
 }
