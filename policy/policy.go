@@ -162,6 +162,9 @@ type Decision struct {
 	Rule string
 	// Opens is when the refusal ends by itself; zero: never.
 	Opens time.Time
+	// Version is the one that the rule refused, and Newest the newest that the
+	// rules leave; "" where that is not known.
+	Version, Newest string
 	// Accepted lists the scopes of which one would have sufficed.
 	Accepted []Scope
 	// Needs is the role that was missing, RoleNone where that was not the cause.

@@ -34,23 +34,29 @@ func (x *exchange) decided(f *formats.Failure, h http.Header) {
 		return
 	}
 	x.refused(d)
-	x.name(f.Err, h)
+	if rule := x.name(f.Err, h); rule != "" {
+		f.Sentence += ". Why or exempt: " + x.why()
+	}
 }
 
-// name sets the fields that lead to what explains a refusal.
-func (x *exchange) name(err error, h http.Header) {
+// why is the page that explains the refusal.
+func (x *exchange) why() string { return x.origin() + "/ui/why/" + x.decision }
+
+// name sets the fields that lead to what explains a refusal, and returns the
+// rule that refused, "" for roles and scopes.
+func (x *exchange) name(err error, h http.Header) string {
 	h.Set("X-Larder-Decision", x.decision)
-	h.Set("Link", "<"+x.origin()+"/api/v1/decisions/"+x.decision+`>; rel="help"`)
+	h.Set("Link", "<"+x.why()+`>; rel="help"`)
 	var refusal *policy.Refusal
-	if !errors.As(err, &refusal) {
-		return
+	if !errors.As(err, &refusal) || refusal.Decision.Rule == "" {
+		return ""
 	}
-	if d := refusal.Decision; d.Rule != "" {
-		h.Set("X-Larder-Policy", d.Rule)
-		if !d.Opens.IsZero() {
-			h.Set("X-Larder-Retry-At", d.Opens.UTC().Format(time.RFC3339))
-		}
+	d := refusal.Decision
+	h.Set("X-Larder-Policy", d.Rule)
+	if !d.Opens.IsZero() {
+		h.Set("X-Larder-Retry-At", d.Opens.UTC().Format(time.RFC3339))
 	}
+	return d.Rule
 }
 
 // origin is the root URL as the client reached it, or the public one.

@@ -20,6 +20,7 @@ import (
 	"larder/formats/npm"
 	"larder/policy"
 	"larder/policy/directory"
+	"larder/policy/rulebook"
 	"larder/proxy"
 	"larder/proxy/accounts"
 	"larder/proxy/admin"
@@ -131,8 +132,10 @@ func (h *house) open(index cache.Index) {
 			return []registry.Source{{ID: "far", Fetcher: client}}, nil
 		},
 	})
+	book, err := rulebook.Open(h.t.Context(), index, rulebook.Options{Clock: noon})
+	h.must(err)
 	handlers, err := admin.New(admin.Options{
-		Directory: h.dir, Identifier: h.people, Pairing: h.people.Pairing(), Maintenance: idle{}, Audit: index,
+		Directory: h.dir, Identifier: h.people, Pairing: h.people.Pairing(), Maintenance: idle{}, Rules: book, Audit: index,
 		Registries: []admin.Registry{{Mount: mount, Hosted: true, Upstreams: []string{"far"}}},
 		Upstreams:  func(context.Context) []admin.Upstream { return nil },
 		Reload:     func(context.Context) error { return nil }, Metrics: admin.NewMetrics("test"),

@@ -357,10 +357,14 @@ func TestRefusalsHaveNames(t *testing.T) {
 		seen[id] = true
 		link := ""
 		if tt.named {
-			link = "<http://example.com/larder/api/v1/decisions/" + id + `>; rel="help"`
+			link = "<http://example.com/larder/ui/why/" + id + `>; rel="help"`
 			if !strings.Contains(w.log.String(), `"decision":"`+id+`"`) {
 				t.Errorf("%s: the log does not name the decision: %s", tt.name, w.log)
 			}
+		}
+		told := strings.Contains(text(t, resp), ". Why or exempt: http://example.com/larder/ui/why/"+id)
+		if told != (tt.verdict.Rule != "") {
+			t.Errorf("%s: the sentence leads to the page: %v", tt.name, told)
 		}
 		h := resp.Header
 		if h.Get("Link") != link || h.Get("X-Larder-Policy") != tt.verdict.Rule || h.Get("X-Larder-Retry-At") != tt.opens {

@@ -73,11 +73,24 @@ func (d *Denial) record() audit.Record {
 		if decision.Limited {
 			r.Reason.Limit = "token"
 		}
-		if !decision.Opens.IsZero() {
-			r.After = audit.State{"opens": decision.Opens.UTC().Format(time.RFC3339)}
+		if decision.Version != "" {
+			r.Resource.Version = decision.Version
 		}
+		r.After = opening(decision)
 	}
 	return r
+}
+
+// opening is what is left to whoever a rule refused.
+func opening(d policy.Decision) audit.State {
+	s := audit.State{}
+	if !d.Opens.IsZero() {
+		s["opens"] = d.Opens.UTC().Format(time.RFC3339)
+	}
+	if d.Newest != "" {
+		s["newest"] = d.Newest
+	}
+	return s
 }
 
 // refused records a denial; its id is then that of the exchange.

@@ -33,14 +33,11 @@ type Finding struct {
 }
 
 // Tell returns the reason for the person who asked, with the newest version
-// that is allowed and the address of the why page; "" leaves either out.
-func (f Finding) Tell(newest, link string) string {
+// that is allowed; "" leaves it out.
+func (f Finding) Tell(newest string) string {
 	text := f.Reason
 	if newest != "" {
 		text += ". Newest allowed: " + newest
-	}
-	if link != "" {
-		text += ". Why or exempt: " + link
 	}
 	return text
 }

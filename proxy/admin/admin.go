@@ -173,7 +173,7 @@ func New(o Options) (map[string]http.Handler, error) {
 	}
 	return map[string]http.Handler{
 		"api":     router,
-		"ui":      newPages(a),
+		"ui":      newPages(a, pageRoutes()),
 		"healthz": a.probe(a.alive),
 		"readyz":  a.probe((&readiness{api: a}).answer),
 		"metrics": a.probe(o.Metrics.serve),

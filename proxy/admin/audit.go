@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"larder/cache"
 	"larder/policy"
 	"larder/policy/audit"
+	"larder/policy/purl"
 )
 
 // Refusal explains a decision to whoever holds its id. It does not say who was
@@ -22,11 +24,14 @@ type Refusal struct {
 	Format   string    `json:"format,omitempty" doc:"Format of the package."`
 	Package  string    `json:"package,omitempty" doc:"Name of the package."`
 	Version  string    `json:"version,omitempty" doc:"Version that was asked for."`
+	Purl     string    `json:"purl,omitempty" doc:"Package and version as a package URL."`
 	Status   int       `json:"status" doc:"Status of the answer."`
 	Rule     string    `json:"rule,omitempty" doc:"Id of the rule that refused."`
 	Scopes   string    `json:"accepted_scopes,omitempty" doc:"Scopes of which the token needed one, separated by a comma and a blank."`
 	Sentence string    `json:"sentence" doc:"Why it was refused, and what to do."`
-	Opens    string    `json:"opens,omitempty" doc:"When the rule stops to refuse by itself."`
+	Opens    time.Time `json:"opens,omitzero" doc:"When the rule stops to refuse by itself."`
+	Newest   string    `json:"newest_allowed,omitempty" doc:"Newest version that was allowed then."`
+	Remedy   *Remedy   `json:"remedy,omitempty" doc:"What can be done about a refusal by a rule."`
 	Record   auditLine `json:"record,omitempty" doc:"The record of the audit log, for administrators."`
 }
 
@@ -37,15 +42,18 @@ type auditLine json.RawMessage
 func (l auditLine) MarshalJSON() ([]byte, error) { return l, nil }
 
 // showDecision answers without an account: the id is the key.
-func (c *call) showDecision(none, none) (Refusal, error) {
+func (c *call) showDecision(none, none) (Refusal, error) { return c.refusal() }
+
+// refusal is the decision that the path names, as the caller may see it.
+func (c *call) refusal() (Refusal, error) {
 	ctx := c.r.Context()
 	r, err := audit.Find(ctx, c.Audit, c.r.PathValue("id"))
 	if err != nil {
 		return Refusal{}, err
 	}
-	out := Refusal{
-		ID: r.DecisionID, Since: r.Time, Action: r.Action, Call: r.Resource.ID, Format: r.Resource.Format, Package: r.Resource.Package,
-		Version: r.Resource.Version, Status: r.Status, Rule: r.Reason.RuleID, Scopes: r.Reason.Scope, Opens: r.After["opens"],
+	out, err := c.explained(&r)
+	if err != nil {
+		return out, err
 	}
 	if c.Directory.Authorize(ctx, c.caller, policy.Administer, policy.Resource{}).Err() == nil {
 		out.Sentence = r.Reason.Sentence
@@ -60,6 +68,27 @@ func (c *call) showDecision(none, none) (Refusal, error) {
 		out.Sentence = withoutName(r.Reason.Sentence, r.Actor.ID)
 	default:
 		return Refusal{}, cache.ErrNotExist // its id was given to nobody
+	}
+	return out, nil
+}
+
+// explained describes a decision, but for its sentence.
+func (c *call) explained(r *audit.Record) (Refusal, error) {
+	out := Refusal{
+		ID: r.DecisionID, Since: r.Time, Action: r.Action, Call: r.Resource.ID, Format: r.Resource.Format, Package: r.Resource.Package,
+		Version: r.Resource.Version, Status: r.Status, Rule: r.Reason.RuleID, Scopes: r.Reason.Scope, Newest: r.After["newest"],
+	}
+	if text := r.After["opens"]; text != "" {
+		var err error
+		if out.Opens, err = time.Parse(time.RFC3339, text); err != nil {
+			return out, fmt.Errorf("decision %s: %w", r.DecisionID, err)
+		}
+	}
+	if out.Format != "" && out.Package != "" {
+		out.Purl = purl.Purl{Format: out.Format, Name: out.Package, Version: out.Version}.String()
+	}
+	if out.Rule != "" {
+		out.Remedy = c.remedy(&out)
 	}
 	return out, nil
 }

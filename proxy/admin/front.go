@@ -1,15 +1,12 @@
 package admin
 
-import (
-	"net/http"
-
-	"larder/formats"
-)
+import "net/http"
 
 // frontPage is what people see who open the address of the server in a browser.
 type frontPage struct {
 	Registries []frontRegistry
 	API        string // its URL
+	Style      string
 }
 
 // frontRegistry is one registry as a client is pointed at it.
@@ -20,10 +17,7 @@ type frontRegistry struct {
 
 // serveFront tells the addresses of the registries, as the browser reached them.
 func (p *pages) serveFront(c *call) error {
-	if c.r.Method != http.MethodGet && c.r.Method != http.MethodHead {
-		return &formats.MethodError{Allow: []string{http.MethodGet, http.MethodHead}}
-	}
-	page := frontPage{API: c.visit.Origin + "/api/v1/"}
+	page := frontPage{API: c.visit.Origin + "/api/v1/", Style: styleOf(c.r)}
 	for _, r := range p.Registries {
 		page.Registries = append(page.Registries, frontRegistry{
 			Name: r.Mount.Name(), Format: r.Mount.Format().Name(), URL: c.visit.Origin + "/" + r.Mount.Name() + "/", Hosted: r.Hosted,

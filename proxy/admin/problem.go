@@ -120,6 +120,19 @@ func sentence(err error, otherwise string) string {
 
 // fail answers with an error.
 func (c *call) fail(err error) {
+	p := c.refused(err)
+	text, encode := json.Marshal(p)
+	if encode != nil {
+		panic(encode) // strings and numbers always encode
+	}
+	_ = c.refuse(err, p, func() error { // nothing of it fails
+		c.send(p.Status, "application/problem+json", append(text, '\n'))
+		return nil
+	})
+}
+
+// refused describes an error, and sets the fields that go with it.
+func (c *call) refused(err error) Problem {
 	p := c.problem(err)
 	h := c.w.Header()
 	var method *formats.MethodError
@@ -135,19 +148,19 @@ func (c *call) fail(err error) {
 	if p.retry > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64((p.retry+time.Second-1)/time.Second), 10))
 	}
-	text, encode := json.Marshal(p)
-	if encode != nil {
-		panic(encode) // strings and numbers always encode
-	}
-	// Behind the reply where that is to look like any other 404.
-	hidden := p.Status == http.StatusNotFound
-	if !hidden {
+	return p
+}
+
+// refuse records a refusal and sends it: behind the reply where that is to look
+// like any other 404.
+func (c *call) refuse(err error, p Problem, send func() error) error {
+	if p.Status != http.StatusNotFound {
 		c.visit.Refuse(c.denial(err, p))
+		return send()
 	}
-	c.send(p.Status, "application/problem+json", append(text, '\n'))
-	if hidden {
-		c.visit.Refuse(c.denial(err, p))
-	}
+	failed := send()
+	c.visit.Refuse(c.denial(err, p))
+	return failed
 }
 
 // denial is a refusal as it is recorded: what was asked for is the call.

@@ -23,7 +23,7 @@ func TestRefusalsOfTheAPIHaveNames(t *testing.T) {
 	} {
 		rec := w.do(tt.method, tt.path, tt.token, "")
 		id := rec.Header().Get("X-Larder-Decision")
-		if rec.Code != tt.status || (id != "") != tt.named || strings.Contains(rec.Header().Get("Link"), "/api/v1/decisions/"+id) != tt.named {
+		if rec.Code != tt.status || (id != "") != tt.named || strings.Contains(rec.Header().Get("Link"), "/ui/why/"+id) != tt.named {
 			t.Errorf("%s %s: %d %v", tt.method, tt.path, rec.Code, rec.Header())
 		}
 		if !tt.named {

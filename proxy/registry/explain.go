@@ -48,7 +48,7 @@ func (r *Registry) Explain(ctx context.Context, pkg, version string) (*Explanati
 	now := r.engine.now()
 	out.Findings = a.Explain(facts, now)
 	if answer := a.Check(facts, now); answer.Refused {
-		out.Refused, out.Reason = true, answer.Finding.Tell(out.Newest, "")
+		out.Refused, out.Reason = true, answer.Finding.Tell(out.Newest)
 	}
 	return out, nil
 }

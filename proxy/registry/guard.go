@@ -201,11 +201,11 @@ func (b *bound) judge(scope asked, lister Lister, facts []rules.Facts) *guard {
 	g.tag = tagOf(hidden, g.changed)
 	b.engine.tell(b.Registry, scope.name, listing.Outcome.Warned)
 	if listing.Outcome.Refused {
-		g.refused = refusal(listing.Outcome.Finding, "")
+		g.refused = refusal(listing.Outcome.Finding, "", "")
 	}
 	if newest := lister.Newest(hidden); newest != "" {
 		at := slices.IndexFunc(facts, func(f rules.Facts) bool { return f.Version == newest })
-		g.notice = scope.Check(facts[at], now).Finding.Tell(g.newest, "")
+		g.notice = scope.Check(facts[at], now).Finding.Tell(g.newest)
 	}
 	return g
 }
@@ -223,9 +223,11 @@ func tagOf(hidden []string, changed time.Time) string {
 	return " without " + hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// refusal is a finding as the error that the edge answers with.
-func refusal(f rules.Finding, newest string) error {
-	return policy.Decision{Verdict: policy.Deny, Rule: f.Rule, Reason: f.Tell(newest, ""), Opens: f.Opens}.Err()
+// refusal is a finding about a version as the error that the edge answers with.
+func refusal(f rules.Finding, version, newest string) error {
+	return policy.Decision{
+		Verdict: policy.Deny, Rule: f.Rule, Reason: f.Tell(newest), Opens: f.Opens, Version: version, Newest: newest,
+	}.Err()
 }
 
 // tell passes on what rules in mode warn would have refused.

@@ -58,7 +58,7 @@ func (b *bound) permitHosted(pkg string, rec *fileRecord) error {
 	}, b.engine.now())
 	b.engine.tell(b.Registry, a.name, out.Warned)
 	if out.Refused {
-		return refusal(out.Finding, "")
+		return refusal(out.Finding, rec.Version, "")
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func (e *Engine) decide(ctx context.Context, q query, a asked, facts rules.Facts
 	e.tell(q.registry, a.name, out.Warned)
 	switch {
 	case out.Refused:
-		return refusal(out.Finding, e.newest(ctx, q, a))
+		return refusal(out.Finding, facts.Version, e.newest(ctx, q, a))
 	case out.Undecided:
 		return errUndecided
 	}
