@@ -28,8 +28,9 @@ type Index struct {
 	stop     chan struct{} // closed by Close
 
 	mu     sync.RWMutex
-	closed bool  // guarded by mu
-	failed error // guarded by mu: the commit error after which writes are refused
+	closed bool   // guarded by mu
+	failed error  // guarded by mu: the commit error after which writes are refused
+	latest *epoch // guarded by mu; only the writer changes it
 
 	users sync.WaitGroup // calls under way; joined under mu only while not closed
 	loops sync.WaitGroup // the writer and the collector
@@ -38,13 +39,16 @@ type Index struct {
 // Open opens the database in dir, and makes it if the folder is empty. The
 // folder is locked against other processes until Close. The time it takes does
 // not depend on the number of records.
-func Open(dir string, o Options) (*Index, error) {
-	opened, err := db.Open(o.database(dir))
+func Open(dir string, o Options) (*Index, error) { return open(o.database(dir), o) }
+
+func open(settings db.Options, o Options) (*Index, error) {
+	opened, err := db.Open(settings)
 	if err != nil {
-		return nil, fmt.Errorf("open index %s: %w", dir, err)
+		return nil, fmt.Errorf("open index %s: %w", settings.Dir, err)
 	}
 	ix := &Index{
 		db:       opened,
+		latest:   newEpoch(opened),
 		critical: o.Critical,
 		log:      o.Log,
 		queue:    make(chan *request, maxBatchFunctions),
@@ -89,19 +93,19 @@ func (ix *Index) enter() error {
 
 func (ix *Index) leave() { ix.users.Done() }
 
-// View runs fn on a snapshot. A long View keeps old versions of records on
-// disk alive: read in pages.
+// View runs fn on a snapshot. It never waits for a write. A long View keeps old
+// versions of records on disk alive: read in pages.
 func (ix *Index) View(ctx context.Context, fn func(cache.Reader) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := ix.enter(); err != nil {
+	e, err := ix.join()
+	if err != nil {
 		return err
 	}
 	defer ix.leave()
-	txn := ix.db.NewTransaction(false)
-	defer txn.Discard()
-	return fn(snapshot{txn})
+	defer e.leave()
+	return fn(snapshot{e.txn})
 }
 
 // Close waits for calls under way, then closes the database. What Update
@@ -118,6 +122,7 @@ func (ix *Index) Close() error {
 	ix.users.Wait()
 	close(ix.stop)
 	ix.loops.Wait()
+	ix.latest.leave()
 	if err := ix.db.Close(); err != nil {
 		return fmt.Errorf("close index: %w", err)
 	}

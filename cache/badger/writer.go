@@ -120,11 +120,10 @@ type ran struct {
 // answered before, not even who failed: the failure may rest on what others of
 // the batch wrote.
 func (ix *Index) run(first *request) {
-	txn := ix.db.NewTransaction(false)
-	b := &batch{snapshot: snapshot{txn}}
+	// Nobody else changes the latest epoch, so it outlives the batch.
+	b := &batch{snapshot: snapshot{ix.latest.txn}}
 	outcome := errExited
 	defer func() {
-		txn.Discard()
 		for _, r := range b.ran {
 			if outcome != nil {
 				r.failed = outcome
@@ -143,6 +142,10 @@ func (ix *Index) run(first *request) {
 	if outcome = ix.commit(&b.overlay); outcome != nil {
 		ix.fail(outcome)
 		outcome = ix.Healthy()
+		return
+	}
+	if len(b.writes) > 0 {
+		ix.advance()
 	}
 }
 
