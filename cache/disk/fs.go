@@ -63,8 +63,9 @@ func (OS) Create(name string) (File, error) {
 	return osFile{f}, nil
 }
 
-// Open opens a file or folder for reading.
-func (OS) Open(name string) (*os.File, error) { return os.Open(name) }
+// Open opens a file or folder for reading. Where the system can, reading does
+// not note its time: that would be a write on the way of every first hit.
+func (OS) Open(name string) (*os.File, error) { return openUnnoted(name) }
 
 // Stat describes a file.
 func (OS) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
