@@ -12,6 +12,8 @@ import (
 
 const (
 	rate      = 20 << 20 // bytes hashed per second in the background
+	least     = 64 << 10 // what any blob counts as, for small ones cost the disk a seek
+	burst     = 1 << 20  // bytes between two pauses
 	passEvery = 30 * 24 * time.Hour
 	idleCheck = time.Minute
 )
@@ -63,7 +65,7 @@ func (s *Scrubber) pass(ctx context.Context) error {
 		}
 		c = cursor{began: now}
 	}
-	var since int64
+	var since, unsaved int64
 	err = s.walk(ctx, c.at, func(info refs.Info) error {
 		f, err := s.check(ctx, info.Blob.Digest, true)
 		if err != nil {
@@ -73,13 +75,17 @@ func (s *Scrubber) pass(ctx context.Context) error {
 			s.Damaged(f.digest, f.hosted, errors.Join(f.cause, f.failed))
 		}
 		c.at = &info.Blob.Digest
-		if since += info.Blob.Size; since < rate {
+		if since += max(info.Blob.Size, least); since < burst {
 			return nil
 		}
 		pause := time.Duration(float64(since) / rate * float64(time.Second))
+		unsaved += since
 		since = 0
-		if err := s.save(ctx, c); err != nil {
-			return err
+		if unsaved >= rate {
+			unsaved = 0
+			if err := s.save(ctx, c); err != nil {
+				return err
+			}
 		}
 		return s.wait(ctx, pause)
 	})

@@ -231,6 +231,27 @@ func TestPassResumesAndIsSlow(t *testing.T) {
 	}
 }
 
+// Small blobs cost the disk more than their bytes, so they are looked at one by
+// one and not twenty thousand a second.
+func TestPassIsSlowOnSmallBlobs(t *testing.T) {
+	b := newBench(t)
+	var pauses time.Duration
+	b.s.sleep = func(_ context.Context, d time.Duration) error {
+		pauses += d
+		return nil
+	}
+	const blobs = 640
+	for i := range blobs {
+		b.addSized(fmt.Sprint(i), 100)
+	}
+	if err := b.s.pass(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if want := blobs * least * time.Second / rate; pauses < want {
+		t.Errorf("%d small blobs in %s, want %s at least", blobs, pauses, want)
+	}
+}
+
 // counting counts what is hashed, and fails for one blob as it is told.
 type counting struct {
 	Store
