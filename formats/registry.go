@@ -16,6 +16,7 @@ import (
 type Registry interface {
 	Reading
 	Writing
+	Rights
 	// Forward passes a call of the protocol on to the upstream. It must carry
 	// no name of ours (see Ours). Errors: those of upstream.
 	Forward(ctx context.Context, f Forward) (*Answer, error)
@@ -58,6 +59,13 @@ type Writing interface {
 	// twice and must not block. Errors: those of fn, policy refusals, ErrExists
 	// where an upstream owns the name.
 	Change(ctx context.Context, c Change, fn func(Tx) error) error
+}
+
+// Rights is what a format may tell of who may do what.
+type Rights interface {
+	// Role returns what a user may do with a hosted package that the caller may
+	// read, without what its visibility adds. Errors: ErrNotFound.
+	Role(ctx context.Context, user, pkg string) (policy.Role, error)
 }
 
 // Document names changing bytes and how to make them.

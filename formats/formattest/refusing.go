@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"larder/formats"
+	"larder/policy"
 )
 
 // Refusing is a Registry that refuses everything with Err. A fake that answers
@@ -32,10 +33,15 @@ func (r Refusing) Packages(context.Context, string) iter.Seq2[*formats.Package, 
 	return func(yield func(*formats.Package, error) bool) { yield(nil, r.Err) }
 }
 
-// Ours refuses.
+// Allows refuses.
 func (r Refusing) Allows(string, formats.Listed) bool { return false }
 
-// Ours implements formats.Reading.
+// Role refuses.
+func (r Refusing) Role(context.Context, string, string) (policy.Role, error) {
+	return policy.RoleNone, r.Err
+}
+
+// Ours refuses.
 func (r Refusing) Ours(context.Context, []string) ([]bool, error) { return nil, r.Err }
 
 // Upload refuses.

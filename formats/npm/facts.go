@@ -2,6 +2,7 @@ package npm
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"iter"
 	"net/http"
@@ -237,6 +238,8 @@ func (s *serving) serveStarred() error {
 	return s.json(http.StatusOK, b.out)
 }
 
+// serveCollaborators tells of those whom the package names as maintainers what
+// they may do with it: the list itself gives nobody a role.
 func (s *serving) serveCollaborators() error {
 	p, err := s.Registry.Package(s.r.Context(), s.t.Package)
 	if err != nil {
@@ -249,10 +252,30 @@ func (s *serving) serveCollaborators() error {
 	var b builder
 	b.open()
 	for _, m := range a.Maintainers {
-		b.text(m.Name, "write")
+		may, err := s.may(m.Name, p)
+		if err != nil {
+			return err
+		}
+		if may != "" {
+			b.text(m.Name, may)
+		}
 	}
 	b.close()
 	return s.json(http.StatusOK, b.out)
+}
+
+// may is what a user may do with a package, in npm's words: "write", "read" or "".
+func (s *serving) may(user string, p *formats.Package) (string, error) {
+	role, err := s.Registry.Role(s.r.Context(), user, p.Name)
+	switch {
+	case err != nil:
+		return "", err
+	case role >= policy.RoleWrite:
+		return "write", nil
+	case role == policy.RoleRead || p.Visibility == policy.Public:
+		return "read", nil
+	}
+	return "", nil
 }
 
 func (s *serving) serveVisibility() error {
@@ -267,15 +290,12 @@ func (s *serving) serveVisibility() error {
 	return s.json(http.StatusOK, b.out)
 }
 
-// servePackages lists an owner's packages that the caller may read.
+// servePackages lists an owner's packages that the caller may read, and says
+// which of them the caller may write.
 func (s *serving) servePackages() error {
 	owner := s.t.Org
 	if s.t.Op == opUserPackages {
 		owner = s.t.User
-	}
-	own := "read"
-	if owner == s.Caller.User || s.Caller.Admin {
-		own = "write"
 	}
 	var b builder
 	b.open()
@@ -283,9 +303,14 @@ func (s *serving) servePackages() error {
 		if err != nil {
 			return err
 		}
-		if strings.HasPrefix(p.Repository, owner+"/") {
-			b.text(p.Name, own)
+		if !strings.HasPrefix(p.Repository, owner+"/") {
+			continue
 		}
+		may, err := s.may(s.Caller.User, p)
+		if err != nil {
+			return err
+		}
+		b.text(p.Name, cmp.Or(may, "read")) // it may be read, or would not be here
 	}
 	b.close()
 	return s.json(http.StatusOK, b.out)

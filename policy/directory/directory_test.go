@@ -118,7 +118,7 @@ func TestRoles(t *testing.T) {
 
 	check := func(user, repository string, want policy.Role) {
 		t.Helper()
-		if got, err := w.Role(ctx, user, repository); got != want || err != nil {
+		if got, err := w.Role(ctx, user, policy.Resource{Repository: repository}); got != want || err != nil {
 			t.Errorf("%s in %s: %v, %v, want %v", user, repository, got, err, want)
 		}
 	}
@@ -288,7 +288,7 @@ func TestNonsenseIsNotRemembered(t *testing.T) {
 	ann := w.user("ann")
 	before := w.standings.entries.Len()
 	for _, where := range []string{strings.Repeat("a", 500) + "/" + strings.Repeat("b", 500), "A/b", "v2/x", "..", strings.Repeat("a", 500), "a\x00b"} {
-		if role, err := w.Role(ctx, ann.User, where); role != policy.RoleNone || err != nil {
+		if role, err := w.Role(ctx, ann.User, policy.Resource{Repository: where}); role != policy.RoleNone || err != nil {
 			t.Errorf("%.20q: %v, %v", where, role, err)
 		}
 	}

@@ -102,10 +102,11 @@ type standing struct {
 	exists bool // the repository, or the owner
 }
 
-// Role returns what a user may do in a repository, without what its visibility
-// adds. Nobody has a role in a repository that does not exist.
-func (d *Directory) Role(ctx context.Context, user, repository string) (policy.Role, error) {
-	s, err := d.standing(ctx, place{user: user, where: repository})
+// Role returns what a user may do in the repository of a resource, or with a
+// package that has grants of its own, without what its visibility adds. Nobody
+// has a role in a repository that does not exist.
+func (d *Directory) Role(ctx context.Context, user string, res policy.Resource) (policy.Role, error) {
+	s, err := d.standing(ctx, placeOf(user, res))
 	return s.Role, err
 }
 
@@ -228,7 +229,7 @@ func (d *Directory) Authorize(ctx context.Context, s policy.Subject, a policy.Ac
 	if !needsStanding(s, a, res) {
 		return policy.Decide(in)
 	}
-	st, err := d.standing(ctx, placeOf(s, res))
+	st, err := d.standing(ctx, placeOf(s.User, res))
 	if err != nil {
 		return policy.Decision{Verdict: policy.Deny, Reason: "the access rights could not be read, so this is refused: try again later"}
 	}
@@ -240,8 +241,8 @@ func (d *Directory) Authorize(ctx context.Context, s policy.Subject, a policy.Ac
 	return out
 }
 
-func placeOf(s policy.Subject, res policy.Resource) place {
-	return place{s.User, res.Repository, res.Access, res.Access != "" && res.Visibility == policy.Public}
+func placeOf(user string, res policy.Resource) place {
+	return place{user, res.Repository, res.Access, res.Access != "" && res.Visibility == policy.Public}
 }
 
 // needsStanding spares the lookup where the answer does not depend on it.

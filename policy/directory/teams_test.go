@@ -40,7 +40,7 @@ func (w *world) team(name string, members ...string) Team {
 
 func (w *world) has(user, repository string, want policy.Role) {
 	w.t.Helper()
-	if got, err := w.Role(w.t.Context(), user, repository); got != want || err != nil {
+	if got, err := w.Role(w.t.Context(), user, policy.Resource{Repository: repository}); got != want || err != nil {
 		w.t.Errorf("%s in %s: %v, %v, want %v", user, repository, got, err, want)
 	}
 }

@@ -37,7 +37,7 @@ type Repositories interface {
 	Grant(ctx context.Context, actor policy.Subject, full, grantee string, role policy.Role) error
 	// GrantPackage is Grant for a package that has grants of its own.
 	GrantPackage(ctx context.Context, actor policy.Subject, res policy.Resource, grantee string, role policy.Role) error
-	Role(ctx context.Context, user, repository string) (policy.Role, error)
+	Role(ctx context.Context, user string, res policy.Resource) (policy.Role, error)
 }
 
 // Teams is what the API needs to know and change of teams.

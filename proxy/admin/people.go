@@ -86,7 +86,7 @@ func (c *call) showAccount(none, none) (Account, error) {
 	own := c.caller.User == a.Name
 	if !own && c.Directory.Authorize(ctx, c.caller, policy.Administer, policy.Resource{}).Err() != nil {
 		shown.Email, shown.Admin, shown.Suspended = "", false, false
-		role, err := c.Directory.Role(ctx, c.caller.User, a.Name)
+		role, err := c.Directory.Role(ctx, c.caller.User, policy.Resource{Repository: a.Name})
 		if err != nil {
 			return Account{}, err
 		}

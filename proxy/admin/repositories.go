@@ -44,7 +44,7 @@ func (c *call) repository(name string) (Repository, error) {
 	}
 	shown := Repository{Name: r.Owner + "/" + r.Name, Visibility: r.Visibility, Created: r.Created}
 	if !c.caller.Anonymous() {
-		if shown.Role, err = c.Directory.Role(ctx, c.caller.User, name); err != nil {
+		if shown.Role, err = c.Directory.Role(ctx, c.caller.User, policy.Resource{Repository: name}); err != nil {
 			return Repository{}, err
 		}
 	}

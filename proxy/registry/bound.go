@@ -74,6 +74,17 @@ func (b *bound) Package(ctx context.Context, name string) (*formats.Package, err
 	return p, err
 }
 
+func (b *bound) Role(ctx context.Context, user, pkg string) (policy.Role, error) {
+	res, err := b.allow(ctx, policy.Read, pkg, "")
+	if err != nil {
+		return policy.RoleNone, err
+	}
+	if !res.Hosted {
+		return policy.RoleNone, b.missing(pkg)
+	}
+	return b.engine.opt.Access.Role(ctx, user, res)
+}
+
 func (b *bound) Releases(ctx context.Context, name string) iter.Seq2[*formats.Release, error] {
 	return func(yield func(*formats.Release, error) bool) {
 		if _, err := b.Package(ctx, name); err != nil {

@@ -47,6 +47,9 @@ type Access interface {
 	Home(ctx context.Context, format, name, owner string) (repository string, err error)
 	// Visibility of a repository. Errors: cache.ErrNotExist.
 	Visibility(ctx context.Context, repository string) (policy.Visibility, error)
+	// Role returns what a user may do with what a resource names, without what its
+	// visibility adds.
+	Role(ctx context.Context, user string, res policy.Resource) (policy.Role, error)
 	// Generation moves with every change that an answer above depends on.
 	Generation() uint64
 }

@@ -110,14 +110,28 @@ func (a *access) Authorize(_ context.Context, s policy.Subject, act policy.Actio
 		return policy.Decision{Verdict: policy.Deny, Reason: "the rules cannot be read"}
 	}
 	in := policy.Input{Subject: s, Action: act, Resource: res, AnonymousRead: true}
-	may := a.writers[s.User] == res.Repository
-	if res.Access != "" {
-		may = a.own[res.Access] == s.User
-	}
-	if res.Repository != "" && (may || s.User == "root") {
-		in.Standing = policy.Standing{Role: policy.RoleAdmin, Member: true}
+	if role := a.role(s.User, res); role > policy.RoleNone {
+		in.Standing = policy.Standing{Role: role, Member: true}
 	}
 	return policy.Decide(in)
+}
+
+func (a *access) Role(_ context.Context, user string, res policy.Resource) (policy.Role, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.role(user, res), nil
+}
+
+// role: the caller holds the lock.
+func (a *access) role(user string, res policy.Resource) policy.Role {
+	may := res.Repository != "" && a.writers[user] == res.Repository
+	if res.Access != "" {
+		may = a.own[res.Access] == user
+	}
+	if may || user == "root" {
+		return policy.RoleAdmin
+	}
+	return policy.RoleNone
 }
 
 func (a *access) Claim(_, name string) (id, repository string, ok bool) {
