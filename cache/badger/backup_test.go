@@ -65,7 +65,7 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 }
 
-func TestRestoreRefuses(t *testing.T) {
+func TestThreat33RestoreRefuses(t *testing.T) {
 	ix := openHere(t, Options{})
 	if err := ix.Update(t.Context(), putOne("a")); err != nil {
 		t.Fatal(err)

@@ -28,13 +28,15 @@ import (
 // index and connections. Only its clock can be moved.
 type live struct {
 	*node
-	t       *testing.T
-	url     string // without a final slash
-	client  *http.Client
-	far     *npmtest.Registry // behind the registry npm
-	log     *safeBuffer
-	admin   string // the first token
-	forward atomic.Int64
+	t      *testing.T
+	url    string // without a final slash
+	client *http.Client
+	far    *npmtest.Registry // behind the registry npm
+	log    *safeBuffer
+	admin  string // the first token
+	// configFile can be written anew before a reload.
+	configFile string
+	forward    atomic.Int64
 }
 
 // safeBuffer is a log that can be read while it is written.
@@ -66,6 +68,7 @@ func liveServer(t *testing.T, config string) *live {
 	t.Cleanup(l.far.Close)
 	file := filepath.Join(t.TempDir(), "larder.yaml")
 	l.must(os.WriteFile(file, []byte(config), 0o600))
+	l.configFile = file
 	flags := &serveFlags{file: file, listen: "127.0.0.1:0", data: filepath.Join(t.TempDir(), "data"), upstreams: []string{"npm=" + l.far.URL}}
 	cfg, err := flags.load()
 	l.must(err)
@@ -212,6 +215,15 @@ func encoded(t *testing.T, v any) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// upstreamHas adds a version of a package to the upstream.
+func (l *live) upstreamHas(pkg, version string) (tarball []byte) {
+	l.t.Helper()
+	tarball, err := npmtest.Pack(map[string][]byte{"package.json": fmt.Appendf(nil, `{"name":%q,"version":%q}`, pkg, version)})
+	l.must(err)
+	l.must(l.far.Add(map[string]any{"name": pkg, "version": version}, tarball))
+	return tarball
 }
 
 // mint makes a token for a user.

@@ -66,12 +66,12 @@ func timeless(text string) string {
 	return before
 }
 
-// TestHiddenIsMissing: policy.md, threat 8. Whoever may not read a package
+// TestThreat08HiddenIsMissing: policy.md, threat 8. Whoever may not read a package
 // cannot tell it from one that is not there, whatever is asked. Both names of a
 // pair have the same length and the same home; the first one exists. Nobody is
 // asked for a token for private packages that no claim of a private repository
 // covers (design.md, section 8): these are hidden from those who have one.
-func TestHiddenIsMissing(t *testing.T) {
+func TestThreat08HiddenIsMissing(t *testing.T) {
 	w := newWorld(t)
 	w.publish("wim", "@acme/aaa", "1.0.0")
 	w.publish("wim", "acme-aaa", "1.0.0")
@@ -114,9 +114,9 @@ func (w *world) alike(c call, who string, pair [2]string) {
 	}
 }
 
-// TestOursIsNeverTold: policy.md, threat 11. No request to the upstream holds
+// TestThreat11OursIsNeverTold: policy.md, threat 11. No request to the upstream holds
 // the name of a package that is hosted or claimed here, whoever asks for it.
-func TestOursIsNeverTold(t *testing.T) {
+func TestThreat11OursIsNeverTold(t *testing.T) {
 	w := newWorld(t)
 	w.publish("wim", "@acme/hosted", "1.0.0")
 	w.publish("admin", "lonely", "1.0.0", top("access", "restricted"))

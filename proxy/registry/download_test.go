@@ -14,9 +14,9 @@ import (
 	"larder/upstream/upstreamtest"
 )
 
-// TestBadBodies: whatever an upstream does wrong, nobody takes it for the file,
+// TestThreat14BadBodies: whatever an upstream does wrong, nobody takes it for the file,
 // nothing is kept, and a later request works.
-func TestBadBodies(t *testing.T) {
+func TestThreat14BadBodies(t *testing.T) {
 	data := text(512 << 10)
 	tests := []struct {
 		name   string
@@ -146,8 +146,8 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestCutAnywhere: at whichever eighth a body breaks, no client takes it for whole.
-func TestCutAnywhere(t *testing.T) {
+// TestThreat14CutAnywhere: at whichever eighth a body breaks, no client takes it for whole.
+func TestThreat14CutAnywhere(t *testing.T) {
 	data := text(512 << 10)
 	for i := range 8 {
 		for _, chunked := range []bool{false, true} {
