@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -74,8 +75,15 @@ func npmRevision(m *matrix, pkg string) string {
 
 func npmPublication(t *testing.T, pkg, version string) string {
 	t.Helper()
-	manifest := fmt.Sprintf(`{"name":%q,"version":%q}`, pkg, version)
-	tarball, err := npmtest.Pack(map[string][]byte{"package.json": []byte(manifest)})
+	return npmPublicationOf(t, pkg, version, nil)
+}
+
+// npmPublicationOf puts more files beside the manifest.
+func npmPublicationOf(t *testing.T, pkg, version string, files map[string][]byte) string {
+	t.Helper()
+	all := map[string][]byte{"package.json": fmt.Appendf(nil, `{"name":%q,"version":%q}`, pkg, version)}
+	maps.Copy(all, files)
+	tarball, err := npmtest.Pack(all)
 	if err != nil {
 		t.Fatal(err)
 	}
