@@ -88,7 +88,7 @@ func newHouse(t *testing.T) *house {
 func (h *house) populate() {
 	ctx := h.t.Context()
 	h.must(h.dir.CreateUser(ctx, h.admin, directory.Account{Name: "acme", Org: true}))
-	h.must(h.dir.SetBaseRole(ctx, h.admin, "acme", policy.RoleNone))
+	h.must(h.dir.SetOrganization(ctx, h.admin, "acme", directory.OrgSettings{BaseRole: new(policy.RoleNone)}))
 	h.must(h.dir.CreateRepository(ctx, h.admin, "acme/secret", policy.Private))
 	h.must(h.dir.CreateRepository(ctx, h.admin, "acme/open", policy.Public))
 	_, err := h.dir.AddClaim(ctx, h.admin, policy.Claim{Match: []string{"claimed-*"}, Repository: "acme/packages"})

@@ -74,7 +74,7 @@ func TestThreat29StalePermissions(t *testing.T) {
 	both(401, doc, file, own)
 	h.must(dir.Resume(ctx, h.admin, "rita"))
 	both(200, doc, file, own)
-	h.must(dir.SetBaseRole(ctx, h.admin, "acme", policy.RoleRead))
+	h.must(dir.SetOrganization(ctx, h.admin, "acme", directory.OrgSettings{BaseRole: new(policy.RoleRead)}))
 	c.want(200, file, mia)
 	h.must(dir.SetMember(ctx, h.admin, "acme", "mia", ""))
 	c.want(404, file, mia)

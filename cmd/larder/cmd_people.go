@@ -79,7 +79,7 @@ func orgCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			err = c.call(cmd.Context(), http.MethodPatch, "/api/v1/orgs/"+url.PathEscape(args[0]), nil, admin.Organization{BaseRole: r}, nil)
+			err = c.call(cmd.Context(), http.MethodPatch, "/api/v1/orgs/"+url.PathEscape(args[0]), nil, admin.Organization{BaseRole: &r}, nil)
 			if err != nil {
 				return err
 			}

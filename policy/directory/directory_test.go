@@ -134,14 +134,14 @@ func TestRoles(t *testing.T) {
 	check("ann", "acme", policy.RoleAdmin)
 	check("ann", "../x", policy.RoleNone)
 
-	must(t, w.SetBaseRole(ctx, ann, "acme", policy.RoleNone))
+	must(t, w.SetOrganization(ctx, ann, "acme", OrgSettings{BaseRole: new(policy.RoleNone)}))
 	check("bob", "acme/packages", policy.RoleNone)
 	for who, want := range map[*policy.Subject]policy.Verdict{&bob: policy.Allow, &eve: policy.Hide, &ann: policy.Allow, {}: policy.Challenge} {
 		if got := w.decide(*who, policy.Read, "acme/inner", policy.Internal); got != want {
 			t.Errorf("%q reads what is internal: %v, want %v", who.User, got, want)
 		}
 	}
-	must(t, w.SetBaseRole(ctx, ann, "acme", policy.RoleWrite))
+	must(t, w.SetOrganization(ctx, ann, "acme", OrgSettings{BaseRole: new(policy.RoleWrite)}))
 	check("bob", "acme/inner", policy.RoleWrite)
 	must(t, w.SetMember(ctx, ann, "acme", "bob", ""))
 	check("bob", "acme/inner", policy.RoleNone)
@@ -172,9 +172,11 @@ func TestAuthority(t *testing.T) {
 		"resume":         func(s policy.Subject) error { return w.Resume(ctx, s, "ann") },
 		"member":         func(s policy.Subject) error { return w.SetMember(ctx, s, "acme", "eve", Owner) },
 		"member of none": func(s policy.Subject) error { return w.SetMember(ctx, s, "none", "eve", Owner) },
-		"base role":      func(s policy.Subject) error { return w.SetBaseRole(ctx, s, "acme", policy.RoleAdmin) },
-		"repository":     func(s policy.Subject) error { return w.CreateRepository(ctx, s, "acme/new", policy.Public) },
-		"visibility":     func(s policy.Subject) error { return w.SetVisibility(ctx, s, "acme/packages", policy.Public) },
+		"base role": func(s policy.Subject) error {
+			return w.SetOrganization(ctx, s, "acme", OrgSettings{BaseRole: new(policy.RoleAdmin)})
+		},
+		"repository": func(s policy.Subject) error { return w.CreateRepository(ctx, s, "acme/new", policy.Public) },
+		"visibility": func(s policy.Subject) error { return w.SetVisibility(ctx, s, "acme/packages", policy.Public) },
 		"visibility of none": func(s policy.Subject) error {
 			return w.SetVisibility(ctx, s, "acme/none", policy.Public)
 		},

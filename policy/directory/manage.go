@@ -166,23 +166,6 @@ func needAccount(r cache.Reader, name string, org bool) (Account, error) {
 	return a, nil
 }
 
-// SetBaseRole says what members may do in all repositories of an organization.
-// For its owners. Errors: cache.ErrNotExist.
-func (d *Directory) SetBaseRole(ctx context.Context, actor policy.Subject, org string, role policy.Role) error {
-	if err := d.may(ctx, actor, policy.Organize, org); err != nil {
-		return err
-	}
-	return d.change(ctx, "change "+org, func(w cache.Writer) error {
-		var old policy.Role
-		if err := amend(w, org, true, func(a *Account) { old, a.BaseRole = a.BaseRole, role }); err != nil {
-			return err
-		}
-		return d.record(ctx, w, actor, audit.Record{
-			Action: "org.base_role", Resource: audit.Resource{Owner: org}, Before: roleState(old), After: roleState(role),
-		})
-	})
-}
-
 func readMembership(r cache.Reader, org, user string) (m Membership, err error) {
 	_, err = get(r, memberKey(org, user), &m)
 	return m, err

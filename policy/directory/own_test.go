@@ -38,7 +38,7 @@ func (w *world) verdict(name string, a policy.Action, res policy.Resource) polic
 func TestOwnGrants(t *testing.T) {
 	w, ann := crew(t)
 	ctx := t.Context()
-	must(t, w.SetBaseRole(ctx, ann, "acme", policy.RoleWrite))
+	must(t, w.SetOrganization(ctx, ann, "acme", OrgSettings{BaseRole: new(policy.RoleWrite)}))
 	must(t, w.Grant(ctx, ann, "acme/tools", "bob", policy.RoleAdmin))
 	bob := w.as("bob")
 	before := w.rows()

@@ -40,8 +40,13 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 		{"org.create", func() error { return w.CreateUser(ctx, w.admin, Account{Name: "acme", Org: true}) }, nil},
 		{"user.suspend", func() error { return w.Suspend(ctx, w.admin, "bob") }, nil},
 		{"user.resume", func() error { return w.Resume(ctx, w.admin, "bob") }, nil},
-		{"org.base_role", func() error { return w.SetBaseRole(ctx, w.admin, "acme", policy.RoleWrite) },
+		{"org.set", func() error {
+			return w.SetOrganization(ctx, w.admin, "acme", OrgSettings{BaseRole: new(policy.RoleWrite)})
+		},
 			map[string]string{before: "role read", after: "role write"}},
+		{"org.set", func() error {
+			return w.SetOrganization(ctx, w.admin, "acme", OrgSettings{Visibilities: []policy.Visibility{policy.Private, policy.Internal}})
+		}, map[string]string{before: "visibilities any", after: "visibilities internal private"}},
 		{"member.set", func() error { return w.SetMember(ctx, w.admin, "acme", "bob", Member) }, map[string]string{after: "role member"}},
 		{"team.create", func() error { _, err := w.CreateTeam(ctx, w.admin, "acme", "core"); return err }, nil},
 		{"team.member.add", func() error { return w.SetTeamMember(ctx, w.admin, bob, true) }, map[string]string{after: "user bob"}},

@@ -90,6 +90,9 @@ func (d *Directory) SetVisibility(ctx context.Context, actor policy.Subject, ful
 		if r.Visibility == policy.Public && v != policy.Public {
 			return fail(ErrConflict, "%s is public and stays so: others may hold what it published; make a new repository instead", full)
 		}
+		if err := d.Admit(w, actor, full, v); err != nil {
+			return err
+		}
 		old := r.Visibility
 		r.Visibility = v
 		if err := put(w, repositoryKey(r.Owner, r.Name), r); err != nil {

@@ -29,6 +29,9 @@ type Account struct {
 	Suspended bool `json:"suspended,omitempty"`
 	// BaseRole is what members of an organization may do in its repositories.
 	BaseRole policy.Role `json:"base_role,omitzero"`
+	// Visibilities are those that whoever does not own an organization may give to
+	// its packages and repositories; none: any.
+	Visibilities []policy.Visibility `json:"visibilities,omitempty"`
 }
 
 // Repository carries the visibility and the grants of its packages.

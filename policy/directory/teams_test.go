@@ -21,7 +21,7 @@ func crew(t *testing.T) (*world, policy.Subject) {
 	must(t, w.SetMember(ctx, w.admin, "acme", "ann", Owner))
 	must(t, w.SetMember(ctx, w.admin, "acme", "bob", Member))
 	must(t, w.SetMember(ctx, w.admin, "acme", "cid", Member))
-	must(t, w.SetBaseRole(ctx, w.admin, "acme", policy.RoleNone))
+	must(t, w.SetOrganization(ctx, w.admin, "acme", OrgSettings{BaseRole: new(policy.RoleNone)}))
 	must(t, w.CreateRepository(ctx, w.admin, "acme/tools", policy.Private))
 	w.team("core", "bob")
 	return w, ann
@@ -73,9 +73,9 @@ func TestTeamRoles(t *testing.T) {
 	must(t, w.Grant(ctx, ann, "acme/tools", "@leads", policy.RoleNone))
 	w.has("bob", "acme/tools", policy.RoleWrite)
 	w.has("cid", "acme/tools", policy.RoleNone)
-	must(t, w.SetBaseRole(ctx, ann, "acme", policy.RoleAdmin))
+	must(t, w.SetOrganization(ctx, ann, "acme", OrgSettings{BaseRole: new(policy.RoleAdmin)}))
 	w.has("bob", "acme/tools", policy.RoleAdmin)
-	must(t, w.SetBaseRole(ctx, ann, "acme", policy.RoleNone))
+	must(t, w.SetOrganization(ctx, ann, "acme", OrgSettings{BaseRole: new(policy.RoleNone)}))
 
 	must(t, w.SetTeamMember(ctx, ann, TeamMember{"acme", "core", "bob"}, false))
 	w.has("bob", "acme/tools", policy.RoleRead)

@@ -302,3 +302,47 @@ func TestAccessIsRecorded(t *testing.T) {
 		t.Errorf("recorded\n%q\nwant\n%q", got, want)
 	}
 }
+
+// An organization can leave some visibilities to its owners: nobody else makes a
+// package or repository so, by whatever call.
+func TestVisibilitiesOfMembers(t *testing.T) {
+	w, tokens := house(t)
+	w.want(400, "PATCH", "/api/v1/orgs/acme", w.admin, `{"visibilities":[]}`)
+	w.want(400, "PATCH", "/api/v1/orgs/acme", w.admin, `{"visibilities":["secret"]}`)
+	w.want(400, "PATCH", "/api/v1/orgs/acme", w.admin, `{}`)
+	w.want(403, "PATCH", "/api/v1/orgs/acme", tokens["repoadmin"], `{"visibilities":["public"]}`)
+	w.want(204, "PATCH", "/api/v1/orgs/acme", tokens["boss"], `{"visibilities":["private","private"],"base_role":"none"}`)
+	var a Account
+	if w.get("/api/v1/users/acme", tokens["base"], &a); len(a.Visibilities) != 1 || a.Visibilities[0] != "private" {
+		t.Errorf("to a member: %+v", a)
+	}
+	a = Account{}
+	if w.get("/api/v1/users/acme", tokens["out"], &a); a.Visibilities != nil {
+		t.Errorf("to an outsider: %+v", a)
+	}
+
+	repository, visibility := "/api/v1/repos/acme/tools", "/api/v1/package/visibility"+secret
+	for _, v := range []string{"internal", "public"} {
+		if text := w.want(403, "PATCH", repository, tokens["repoadmin"], `{"visibility":"`+v+`"}`); !strings.Contains(text, "others make it private") {
+			t.Errorf("the sentence: %s", text)
+		}
+		w.want(403, "PUT", visibility, tokens["repoadmin"], `{"visibility":"`+v+`"}`)
+	}
+	w.want(204, "PUT", visibility, tokens["boss"], `{"visibility":"internal"}`)
+	w.want(204, "PUT", visibility, tokens["repoadmin"], `{"visibility":"private"}`)
+	w.want(204, "PATCH", repository, tokens["boss"], `{"visibility":"public"}`)
+	for who, status := range map[string]int{"tools": 403, "repoadmin": 403, "boss": 201} {
+		if rec := w.do("PUT", "/r/acme/tools/npm/new-"+who+"/1", tokens[who], "x"); rec.Code != status {
+			t.Errorf("%s publishes something public: %d %s", who, rec.Code, rec.Body)
+		}
+	}
+	w.want(404, "GET", "/api/v1/package?purl=pkg:npm/new-tools", tokens["boss"], "")
+	// What is there already goes on as it is.
+	if rec := w.do("PUT", "/r/acme/tools/npm/new-boss/2", tokens["tools"], "x"); rec.Code != 201 {
+		t.Errorf("a version of a public package: %d %s", rec.Code, rec.Body)
+	}
+	w.want(204, "PATCH", "/api/v1/orgs/acme", tokens["boss"], `{"visibilities":["public","internal","private"]}`)
+	if rec := w.do("PUT", "/r/acme/tools/npm/new-tools/1", tokens["tools"], "x"); rec.Code != 201 {
+		t.Errorf("all are allowed again: %d %s", rec.Code, rec.Body)
+	}
+}

@@ -25,7 +25,7 @@ type Owners interface {
 	Suspend(ctx context.Context, actor policy.Subject, name string) error
 	Resume(ctx context.Context, actor policy.Subject, name string) error
 	SetMember(ctx context.Context, actor policy.Subject, org, user string, m directory.Membership) error
-	SetBaseRole(ctx context.Context, actor policy.Subject, org string, role policy.Role) error
+	SetOrganization(ctx context.Context, actor policy.Subject, org string, set directory.OrgSettings) error
 }
 
 // Repositories is what the API needs to know and change of repositories.

@@ -16,6 +16,8 @@ type Account struct {
 	Suspended bool        `json:"suspended,omitempty" doc:"Has no rights for the time being; shown to administrators."`
 	BaseRole  policy.Role `json:"base_role,omitzero" doc:"What members of an organization may do in all its repositories; absent for none, and for who is no member."`
 	Created   time.Time   `json:"created_at" doc:"When it was made."`
+	// Of an organization, for its members.
+	Visibilities []policy.Visibility `json:"visibilities,omitempty" doc:"What those who do not own an organization may make its packages and repositories; absent for any, and for who is no member."`
 }
 
 func describeAccount(a directory.Account) Account {
@@ -25,7 +27,7 @@ func describeAccount(a directory.Account) Account {
 	}
 	return Account{
 		Name: a.Name, Kind: kind, Email: a.Email, Admin: a.Admin, Suspended: a.Suspended,
-		BaseRole: a.BaseRole, Created: a.Created,
+		BaseRole: a.BaseRole, Created: a.Created, Visibilities: a.Visibilities,
 	}
 }
 
@@ -91,6 +93,9 @@ func (c *call) showAccount(none, none) (Account, error) {
 			return Account{}, err
 		}
 		shown.BaseRole = min(shown.BaseRole, role) // whoever is no member has none
+		if c.isInside(a.Name) != nil {
+			shown.Visibilities = nil
+		}
 	}
 	return shown, nil
 }
@@ -105,11 +110,17 @@ func (c *call) resume(none, none) (none, error) {
 
 // Organization is the body of PATCH /api/v1/orgs/{org}.
 type Organization struct {
-	BaseRole policy.Role `json:"base_role" doc:"What members may do in all repositories of the organization."`
+	BaseRole     *policy.Role        `json:"base_role,omitempty" doc:"What members may do in all repositories of the organization; absent: as it is."`
+	Visibilities []policy.Visibility `json:"visibilities,omitempty" doc:"What those who are no owners may make its packages and repositories, one at least; absent: as it is."`
 }
 
 func (c *call) setOrganization(_ none, in Organization) (none, error) {
-	return none{}, c.Directory.SetBaseRole(c.r.Context(), c.caller, c.r.PathValue("org"), in.BaseRole)
+	if in.BaseRole == nil && in.Visibilities == nil {
+		return none{}, bad("the body changes nothing: give base_role, visibilities or both")
+	}
+	return none{}, c.Directory.SetOrganization(c.r.Context(), c.caller, c.r.PathValue("org"), directory.OrgSettings{
+		BaseRole: in.BaseRole, Visibilities: in.Visibilities,
+	})
 }
 
 // Member is the body of PUT /api/v1/orgs/{org}/members/{user}.

@@ -40,8 +40,7 @@ func describeTeam(t directory.Team) Team { return Team{Name: t.Name, ID: t.ID, C
 // others it looks like one that does not exist.
 func (c *call) inside() (org string, err error) {
 	org = c.r.PathValue("org")
-	res := policy.Resource{Repository: org, Visibility: policy.Internal}
-	if err := c.Directory.Authorize(c.r.Context(), c.caller, policy.Read, res).Err(); err != nil {
+	if err := c.isInside(org); err != nil {
 		return "", hide(err)
 	}
 	a, err := c.Directory.Account(c.r.Context(), org)
@@ -49,6 +48,11 @@ func (c *call) inside() (org string, err error) {
 		err = formats.ErrNotFound
 	}
 	return org, hide(err)
+}
+
+func (c *call) isInside(org string) error {
+	res := policy.Resource{Repository: org, Visibility: policy.Internal}
+	return c.Directory.Authorize(c.r.Context(), c.caller, policy.Read, res).Err()
 }
 
 func (c *call) listMembers(q paging, _ none) (MemberList, error) {

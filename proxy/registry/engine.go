@@ -37,7 +37,7 @@ type Fetcher interface {
 // Access answers what the engine asks about names and callers;
 // policy/directory is the real one.
 type Access interface {
-	OwnAccess
+	PackageAccess
 	Authorize(ctx context.Context, s policy.Subject, a policy.Action, res policy.Resource) policy.Decision
 	// Claim returns the claim that covers a name; ok is false for none.
 	Claim(format, name string) (id, repository string, ok bool)
@@ -54,9 +54,12 @@ type Access interface {
 	Generation() uint64
 }
 
-// OwnAccess keeps the grants that single packages have of their own. Its methods
-// are part of the transaction that changes the package.
-type OwnAccess interface {
+// PackageAccess is asked, and keeps the grants that single packages have of
+// their own, inside the transaction that changes the package.
+type PackageAccess interface {
+	// Admit says whether the actor may give a visibility to a package of a
+	// repository. The error is a refusal, or that of the reader.
+	Admit(r cache.Reader, actor policy.Subject, repository string, v policy.Visibility) error
 	// Detach gives a package such grants, with the actor among the admins, and
 	// returns their id.
 	Detach(ctx context.Context, w cache.Writer, actor policy.Subject, res policy.Resource) (access string, err error)

@@ -25,7 +25,7 @@ const restoreWindow = 30 * 24 * time.Hour
 type tx struct {
 	ctx    context.Context
 	w      cache.Writer
-	access OwnAccess
+	access PackageAccess
 	asked  policy.Resource // as policy was asked about it
 	format string
 	name   string
@@ -266,6 +266,11 @@ func (t *tx) Save(p *formats.Package) error {
 	h := t.head
 	if h.Revision > 0 && h.Visibility == policy.Public && p.Visibility != policy.Public {
 		return formats.Refuse(formats.ErrConflict, t.name+" is public and stays so: others may hold what was published; publish under another name instead")
+	}
+	if h.Revision == 0 || h.Visibility != p.Visibility {
+		if err := t.access.Admit(t.w, t.actor, h.Repository, p.Visibility); err != nil {
+			return err
+		}
 	}
 	h.Tags, h.Meta, h.Visibility, h.Deleted = p.Tags, p.Meta, p.Visibility, p.Deleted
 	return t.save()
