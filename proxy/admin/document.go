@@ -96,10 +96,15 @@ func (a *api) describeAll(table []route) (openapi.Document, error) {
 		if err != nil {
 			return d, fmt.Errorf("%s %s: %w", r.method, r.pattern, err)
 		}
-		if d.Paths[r.pattern] == nil {
-			d.Paths[r.pattern] = openapi.Path{}
+		path, method := d.Paths[r.pattern], strings.ToLower(r.method)
+		if _, twice := path[method]; twice {
+			return d, fmt.Errorf("%s %s is there twice", r.method, r.pattern)
 		}
-		d.Paths[r.pattern][strings.ToLower(r.method)] = op
+		if path == nil {
+			path = openapi.Path{}
+			d.Paths[r.pattern] = path
+		}
+		path[method] = op
 		tags[op.Tags[0]] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(tags)) {
@@ -162,8 +167,8 @@ func (a *api) describeReplies(row served, op openapi.Operation) error {
 		op.Responses[strconv.Itoa(looks.status)] = good
 	}
 	for _, status := range row.failed() {
-		if http.StatusText(status) == "" || status < 400 {
-			return fmt.Errorf("%d is no status of a failure", status)
+		if failures()[status] == "" {
+			return fmt.Errorf("nobody says what the status %d means", status)
 		}
 		op.Responses[strconv.Itoa(status)] = openapi.Response{Ref: "#/components/responses/" + strconv.Itoa(status)}
 	}

@@ -90,10 +90,9 @@ func headersOf(status int) map[string]openapi.Header {
 	return fields
 }
 
-// failureResponses are the answers of all calls that fail, by status.
-func failureResponses(problem *openapi.Schema) map[string]openapi.Response {
-	all := map[string]openapi.Response{}
-	for status, why := range map[int]string{
+// failures are the statuses of calls that fail, and why they do.
+func failures() map[int]string {
+	return map[int]string{
 		400: "The request does not make sense: an unknown or missing field or parameter, or a value that is not of the right form.",
 		401: "There is no credential, or it is no good. Bad ones are refused even where none is needed.",
 		403: "The caller may not do that, whether or not the thing exists.",
@@ -102,7 +101,13 @@ func failureResponses(problem *openapi.Schema) map[string]openapi.Response {
 		413: "The body is larger than 1 MiB.",
 		415: "The body is not JSON, or encoded.",
 		429: "There were too many failed sign-ins. Good tokens pass meanwhile.",
-	} {
+	}
+}
+
+// failureResponses are their answers.
+func failureResponses(problem *openapi.Schema) map[string]openapi.Response {
+	all := map[string]openapi.Response{}
+	for status, why := range failures() {
 		all[strconv.Itoa(status)] = failure(why, problem, headersOf(status))
 	}
 	fields := headersOf(http.StatusInternalServerError)

@@ -28,7 +28,7 @@ type route struct {
 	action policy.Action
 	operation
 	summary  string
-	failures []int // statuses
+	failures []int // statuses that failures explains
 }
 
 // apiRoutes is the whole API.

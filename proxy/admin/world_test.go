@@ -86,6 +86,9 @@ type world struct {
 	bob       string // token of a user without any role, to read and write packages
 	published int    // versions made up so far
 
+	// contract is what all that do sends and gets is held against.
+	contract func() *contract
+
 	mu       sync.Mutex
 	now      time.Time
 	failures []error // told to Failed
@@ -110,6 +113,7 @@ func (w *world) forward(d time.Duration) {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), work: &work{}, draining: make(chan struct{})}
+	w.contract = sync.OnceValue(func() *contract { return newContract(t, documented(t)) })
 	w.index = memory.NewIndex()
 	w.record()
 	index := w.index
@@ -207,6 +211,9 @@ func (w *world) do(method, target, token, body string, lines ...string) *httptes
 	}
 	rec := httptest.NewRecorder()
 	w.edge.ServeHTTP(rec, r)
+	for _, complaint := range w.contract().broken(r, body, rec) {
+		w.t.Errorf("%s %s with %.200q: %s: %s", method, target, body, complaint, rec.Body)
+	}
 	return rec
 }
 
