@@ -11,7 +11,7 @@ import (
 // makes mistakes in what is typed usage errors everywhere below it.
 func addManagement(root *cobra.Command) {
 	root.AddCommand(
-		userCommand(), orgCommand(), repoCommand(), grantCommand(), claimCommand(), tokenCommand(),
+		userCommand(), orgCommand(), teamCommand(), repoCommand(), grantCommand(), claimCommand(), tokenCommand(),
 		pkgCommand(), whyCommand(), policyCommand(), loginCommand(), logoutCommand(), whoamiCommand(),
 		cacheCommand(), verifyCommand(), auditCommand(), upstreamsCommand(), discoverCommand(), initCommand(), configCommand(), adminCommand(),
 		healthcheckCommand(), exitCodesTopic(),

@@ -18,7 +18,8 @@ import (
 )
 
 func pkgCommand() *cobra.Command {
-	return group("pkg", "Hosted packages", pkgListCommand(), pkgShowCommand(), pkgDeleteCommand(), pkgRestoreCommand())
+	return group("pkg", "Hosted packages", pkgListCommand(), pkgShowCommand(), pkgDeleteCommand(), pkgRestoreCommand(),
+		pkgSetCommand(), pkgMoveCommand(), pkgAccessCommand(), pkgGrantsCommand())
 }
 
 // purlOf takes a package URL with or without its pkg: in front.
@@ -44,29 +45,13 @@ func pkgListCommand() *cobra.Command {
 		Use: "list", Short: "List the hosted packages that you may read", Example: "  larder pkg list --format npm --prefix @acme/",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := s.open()
-			if err != nil {
-				return err
-			}
-			all := []admin.Package{}
-			query := url.Values{"format": {format}, "prefix": {prefix}, "limit": {"1000"}}
-			for {
-				var page admin.PackageList
-				if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/packages", query, nil, &page); err != nil {
-					return err
-				}
-				all = append(all, page.Packages...)
-				if page.Next == "" {
-					break
-				}
-				query.Set("after", page.Next)
-			}
-			return s.show(cmd, all, func(w io.Writer) {
-				row(w, "PACKAGE", "REPOSITORY", "VISIBILITY", "UPDATED")
-				for _, p := range all {
-					row(w, p.Purl, p.Repository, string(p.Visibility), dateTime(p.Modified, "-"))
-				}
-			})
+			return listing[admin.PackageList, admin.Package]{
+				columns: []string{"PACKAGE", "REPOSITORY", "VISIBILITY", "UPDATED"},
+				part:    func(p admin.PackageList) ([]admin.Package, string) { return p.Packages, p.Next },
+				cells: func(p admin.Package) []string {
+					return []string{p.Purl, p.Repository, string(p.Visibility), dateTime(p.Modified, "-")}
+				},
+			}.run(cmd, &s, "/api/v1/packages", url.Values{"format": {format}, "prefix": {prefix}})
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "", "only this format")
@@ -102,7 +87,11 @@ func packageTable(w io.Writer, p admin.Package) {
 	for tag, v := range p.Tags {
 		tags[v] = append(tags[v], tag)
 	}
-	row(w, p.Purl, p.Repository, string(p.Visibility))
+	first := []string{p.Purl, p.Repository, string(p.Visibility)}
+	if !p.Inherit {
+		first = append(first, "grants of its own")
+	}
+	row(w, first...)
 	fmt.Fprintln(w)
 	row(w, "VERSION", "PUBLISHED", "BY", "BYTES", "TAGS")
 	for _, v := range p.Versions {
