@@ -146,7 +146,7 @@ it, until when and why is recorded in the audit log.`,
 			return s.show(cmd, made, func(w io.Writer) { row(w, made.ID) })
 		},
 	}
-	cmd.Flags().StringVar(&until, "until", "", "`WHEN` it ends: 7d, 36h, 2027-01-31, or an RFC 3339 time")
+	cmd.Flags().StringVar(&until, "until", "", "`WHEN` it ends: 7d, 36h, 2027-01-31 or RFC 3339")
 	cmd.Flags().StringVar(&why, "why", "", "why, in one line")
 	return s.flags(cmd)
 }
