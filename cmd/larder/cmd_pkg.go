@@ -121,7 +121,7 @@ would go, and on a terminal asks for the name.`,
 				if err := s.change(cmd, http.MethodDelete, "/api/v1/package", which, true); err != nil {
 					return err
 				}
-				if yes, err = s.confirmed(cmd, which.Name); !yes {
+				if yes, err = s.confirmed(cmd, which.Name, "delete it"); !yes {
 					return err
 				}
 			}
@@ -132,21 +132,21 @@ would go, and on a terminal asks for the name.`,
 	return s.flags(cmd)
 }
 
-// confirmed asks a person on a terminal to type the name; elsewhere it says
-// what to add to the command.
-func (s *shared) confirmed(cmd *cobra.Command, name string) (bool, error) {
+// confirmed asks a person on a terminal to type the name, which is to do
+// something; elsewhere it says what to add to the command.
+func (s *shared) confirmed(cmd *cobra.Command, name, do string) (bool, error) {
 	in, ok := cmd.InOrStdin().(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
-		s.say(cmd, "nothing was deleted: add --yes to do it")
+		s.say(cmd, "nothing was changed: add --yes to do it")
 		return false, nil
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "Type %s to delete it: ", printable(name))
+	fmt.Fprintf(cmd.ErrOrStderr(), "Type %s to %s: ", printable(name), do)
 	line, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil {
 		return false, err
 	}
 	if strings.TrimSpace(line) != name {
-		return false, usagef("nothing was deleted: the name is another one")
+		return false, usagef("nothing was changed: the name is another one")
 	}
 	return true, nil
 }

@@ -18,7 +18,7 @@ import (
 
 func policyCommand() *cobra.Command {
 	return group("policy", "Rules in force, and waivers that lift them for a while",
-		policyRulesCommand(), policyWaiversCommand(), policyWaiveCommand(), policyUnwaiveCommand())
+		policyRulesCommand(), policyWaiversCommand(), policyWaiveCommand(), policyUnwaiveCommand(), policyResetCommand())
 }
 
 func policyRulesCommand() *cobra.Command {
@@ -194,5 +194,65 @@ func policyUnwaiveCommand() *cobra.Command {
 			s.say(cmd, "the waiver %s has ended", args[0])
 			return nil
 		},
+	})
+}
+
+func policyResetCommand() *cobra.Command {
+	var s shared
+	var yes bool
+	var registry string
+	cmd := &cobra.Command{
+		Use: "reset-origin PURL", Short: "Forget where a name came from",
+		Long: `Forget where a name came from, so that it belongs to whoever has it next: an
+upstream, or who publishes it. A publish still asks the upstreams; while one has
+the name it takes a claim. Documents that are cached of the name are dropped;
+files stay, with the digests first seen of them, which nothing resets. What was
+published here must be deleted before, cannot be restored afterwards, and its
+version numbers stay taken. Without --yes this shows what would be forgotten,
+and on a terminal asks for the name. For administrators.`,
+		Example: "  larder policy reset-origin pkg:npm/left-pad --yes", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			which, err := purlOf(args[0])
+			if err != nil {
+				return err
+			}
+			query := url.Values{"purl": {which.String()}, "registry": {registry}}
+			if !yes {
+				if err := s.resetOrigin(cmd, query, true); err != nil {
+					return err
+				}
+				if yes, err = s.confirmed(cmd, which.Name, "reset its origin"); !yes {
+					return err
+				}
+			}
+			return s.resetOrigin(cmd, query, false)
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "reset, do not only show what would be forgotten")
+	cmd.Flags().StringVar(&registry, "registry", "", "the registry whose upstreams are asked anew (default: the first of the format)")
+	return s.flags(cmd)
+}
+
+// resetOrigin resets, and prints what was forgotten.
+func (s *shared) resetOrigin(cmd *cobra.Command, query url.Values, dry bool) error {
+	c, err := s.open()
+	if err != nil {
+		return err
+	}
+	query.Set("dry_run", strconv.FormatBool(dry))
+	var done admin.OriginReset
+	if err := c.call(cmd.Context(), http.MethodPost, "/api/v1/policy/origin/reset", query, nil, &done); err != nil {
+		return err
+	}
+	return s.show(cmd, done, func(w io.Writer) {
+		row(w, "name:", done.Purl)
+		if done.Upstream != "" {
+			row(w, "had come from:", "upstream "+done.Upstream)
+		}
+		if done.Repository != "" {
+			row(w, "had been published to:", done.Repository)
+		}
+		row(w, "since:", dateTime(done.Since, ""))
+		row(w, "cached documents dropped:", strconv.Itoa(done.Documents))
 	})
 }

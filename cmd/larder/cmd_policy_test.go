@@ -66,3 +66,22 @@ func TestUntil(t *testing.T) {
 		}
 	}
 }
+
+func TestResetOriginCommand(t *testing.T) {
+	const path = "POST /api/v1/policy/origin/reset?dry_run="
+	answer := `200 {"purl":"pkg:npm/left","upstream":"far","since":"2026-01-02T03:04:05Z","documents":2}`
+	api := newAPI(t, map[string]string{
+		path + "true&purl=pkg%3Anpm%2Fleft&registry=": answer, path + "false&purl=pkg%3Anpm%2Fleft&registry=": answer,
+		path + "false&purl=pkg%3Anpm%2Fleft&registry=two": `409 {"status":409,"detail":"left is published here"}`,
+	})
+	out, said, err := larder(t, "", "policy", "reset-origin", "npm/left")
+	if err != nil || !strings.Contains(out, "had come from:             upstream far") || !strings.Contains(said, "nothing was changed: add --yes") {
+		t.Errorf("%v\n%s\n%s", err, out, said)
+	}
+	api.want(path + "true&purl=pkg%3Anpm%2Fleft&registry=")
+	if out, _, err = larder(t, "", "policy", "reset-origin", "npm/left", "--yes"); err != nil || !strings.Contains(out, "cached documents dropped:  2") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	api.want(path + "false&purl=pkg%3Anpm%2Fleft&registry=")
+	wantExit(t, exitFailed, "left is published here", "policy", "reset-origin", "npm/left", "--registry", "two", "--yes")
+}

@@ -132,7 +132,7 @@ func (n *addition) add(tx formats.Tx) error {
 	if err != nil {
 		return err
 	}
-	if p.Revision == 0 {
+	if len(p.Meta) == 0 { // new, or of a name that was given up
 		a.Maintainers = []Person{n.person(n.Caller.User)}
 	}
 	if err := n.access(p); err != nil {

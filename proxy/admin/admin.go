@@ -110,6 +110,8 @@ type Registry struct {
 	Upstreams []string // ids
 	// Explain asks the rules about a package; nil where there are none.
 	Explain func(ctx context.Context, pkg, version string) (*registry.Explanation, error)
+	// ResetOrigin forgets where a name came from; see registry.Registry.
+	ResetOrigin func(ctx context.Context, actor policy.Subject, pkg string, dry bool) (*registry.OriginReset, error)
 }
 
 // Upstream is how an upstream does. URL holds no credential.

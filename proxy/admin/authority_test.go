@@ -85,6 +85,7 @@ func authorities() []authority {
 		{"GET", "/api/v1/policy/waivers", "", server},
 		{"POST", "/api/v1/policy/waivers", `{"rule":"cool","match":["pkg:npm/pN"],"until":"2026-03-08T00:00:00Z","why":"so"}`, server},
 		{"DELETE", "/api/v1/policy/waivers/WAIVER", "", server},
+		{"POST", "/api/v1/policy/origin/reset?purl=pkg:npm/oN", "", server},
 		{"GET", "/api/v1/decisions/REFUSED", "", everybody},
 		{"GET", "/api/v1/audit", "", server},
 		{"POST", "/api/v1/audit/verify", "", server},
@@ -196,13 +197,14 @@ func (w *world) people() map[string]string {
 		w.want(204, "PUT", fmt.Sprintf("/api/v1/orgs/acme/members/m%d", n), w.admin, `{"role":"member"}`)
 		w.want(201, "PUT", fmt.Sprintf("/api/v1/orgs/acme/teams/t%d", n), w.admin, "")
 		w.want(201, "POST", "/api/v1/claims", w.admin, fmt.Sprintf(`{"id":"c%d","match":["y%d"],"repository":"acme/tools"}`, n, n))
-		for _, name := range []string{"p", "q", "r", "s"} {
+		for _, name := range []string{"p", "q", "r", "s", "o"} {
 			if rec := w.do("PUT", fmt.Sprintf("/r/acme/tools/npm/%s%d/1", name, n), w.admin, name); rec.Code != 201 {
 				w.t.Fatalf("publish: %d %s", rec.Code, rec.Body)
 			}
 		}
 		w.want(204, "PUT", fmt.Sprintf("/api/v1/package/repository?purl=pkg:npm/s%d", n), w.admin, `{"inherit_access":false}`)
 		w.want(200, "DELETE", fmt.Sprintf("/api/v1/package?purl=pkg:npm/q%d", n), w.admin, "")
+		w.want(200, "DELETE", fmt.Sprintf("/api/v1/package?purl=pkg:npm/o%d", n), w.admin, "")
 	}
 	return tokens
 }

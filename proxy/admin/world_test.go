@@ -168,9 +168,13 @@ func (w *world) record() {
 }
 
 func (w *world) options(mount proxy.Mount, m *Metrics) Options {
+	reg := Registry{Mount: mount, Hosted: true, Upstreams: []string{"far"}}
+	if m, ok := mount.(*registry.Registry); ok {
+		reg.ResetOrigin = m.ResetOrigin
+	}
 	return Options{
 		Directory: w.directory, Identifier: m.Identifier(w.accounts), Pairing: w.accounts.Pairing(), Maintenance: w.work, Rules: w.rules, Audit: w.index,
-		Registries: []Registry{{Mount: mount, Hosted: true, Upstreams: []string{"far"}}},
+		Registries: []Registry{reg},
 		Upstreams: func(context.Context) []Upstream {
 			return []Upstream{{ID: "near", Format: "npm", State: "open"}, {ID: "far", Format: "npm", State: "ok"}}
 		},

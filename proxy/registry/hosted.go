@@ -22,6 +22,11 @@ const chunkSize = cache.MaxValue - 1024
 type head struct {
 	formats.Package
 	LastSeq uint64 // of its versions
+	// Released says that the name was given up: it is as if nothing was published,
+	// but that versions up to GivenUp, its LastSeq then, stay taken and cannot be
+	// restored.
+	Released bool   `json:",omitempty"`
+	GivenUp  uint64 `json:",omitempty"`
 }
 
 func readHead(r cache.Reader, format, pkg string) (*head, error) {

@@ -97,12 +97,12 @@ func (r *Registry) readOwned(v cache.Reader, pkg string, o *owned) error {
 	}
 	h, err := readHead(v, r.spec.Format.Name(), pkg)
 	switch {
-	case err == nil:
+	case err == nil && !h.Released:
 		p := h.Package
 		p.Tags, p.Meta = nil, nil
 		o.hosted, o.repository, o.visibility = &p, p.Repository, p.Visibility
 		return nil
-	case !errors.Is(err, cache.ErrNotExist):
+	case err != nil && !errors.Is(err, cache.ErrNotExist):
 		return err
 	}
 	n, err := readName(v, r.spec.Format.Name(), pkg)

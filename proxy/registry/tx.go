@@ -52,10 +52,35 @@ func (t *tx) load() error {
 		}}
 	case err != nil:
 		return err
+	case h.Released:
+		if err := t.renew(h); err != nil {
+			return err
+		}
 	case h.Repository != t.home || h.Access != t.asked.Access:
 		return formats.Refuse(formats.ErrConflict, fmt.Sprintf("%s has just been published or moved elsewhere: try again", t.name))
 	}
 	t.head, t.was = h, h.Package
+	return nil
+}
+
+// renew makes a package of a name that was given up: a new one, but that its
+// revisions go on, which name documents. An upstream may have been faster, which
+// does not matter under a claim.
+func (t *tx) renew(h *head) error {
+	if !t.begun.Create {
+		return formats.Refuse(formats.ErrNotFound, t.name+" was deleted, and its name given up")
+	}
+	n, err := readName(t.w, t.format, t.name)
+	if err == nil && t.asked.Claim == "" {
+		return formats.Refuse(formats.ErrConflict, fmt.Sprintf("%s has just come from the upstream %s: try again", t.name, n.Upstream))
+	}
+	if err != nil && !errors.Is(err, cache.ErrNotExist) {
+		return err
+	}
+	h.Package = formats.Package{
+		Name: t.name, Repository: t.home, Visibility: t.begun.Visibility, Access: t.asked.Access, Created: t.now,
+		Revision: h.Revision,
+	}
 	return nil
 }
 
@@ -220,6 +245,9 @@ func (t *tx) Restore(version string) error {
 	if err != nil || rel.Retracted.IsZero() {
 		return err
 	}
+	if seq <= t.head.GivenUp {
+		return formats.Refuse(formats.ErrConflict, fmt.Sprintf("%s %s cannot be restored: the name was given up after it was deleted", t.name, version))
+	}
 	if t.now.Sub(rel.Retracted) >= restoreWindow {
 		return formats.Refuse(formats.ErrConflict, fmt.Sprintf("%s %s was deleted on %s; deleted versions are kept for 30 days",
 			t.name, version, rel.Retracted.Format(time.DateOnly)))
@@ -278,7 +306,7 @@ func (t *tx) Save(p *formats.Package) error {
 
 func (t *tx) save() error {
 	t.head.Revision++
-	t.head.Modified, t.moved, t.saved = t.now, false, true
+	t.head.Modified, t.head.Released, t.moved, t.saved = t.now, false, false, true
 	if err := writeHead(t.w, t.format, t.head); err != nil {
 		return err
 	}
