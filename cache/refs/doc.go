@@ -15,7 +15,8 @@
 //	m usage             bytes and blobs per class
 //
 // Prefixes of other packages: f file records, d documents, p hosted packages,
-// t tokens, l the audit log, u upload sessions, further names under m.
+// o users, t tokens, w waivers, l the audit log, u upload sessions, further names
+// under m.
 //
 // A blob is cached while all its edges are Cached or Inline: it counts against the
 // budget, has a and e rows, and may be evicted. With any other edge it is kept:

@@ -22,7 +22,7 @@ import (
 //	s upstream 0 0 package 0 0 version when a version without a date was first seen: never dropped
 //	d upstream 0 package 0 document    document record and, when small, its bytes
 //	r tag                              file record of a rendered document
-//	n format 0 package                 the upstream that a name first came from, and when: never dropped
+//	n format 0 package                 the upstream that a name first came from, and when: dropped by ResetOrigin alone
 //	p format 0 package 0 a             head of a hosted package
 //	p format 0 package 0 i version     sequence number of a version
 //	p format 0 package 0 v seq chunk   a version, cut into rows
