@@ -5,9 +5,12 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
+	"errors"
 	"fmt"
 	"hash"
 	"hash/crc32"
+	"io"
+	"slices"
 )
 
 // Hasher computes, in one pass, the digest of a blob, its CRC32C and the
@@ -26,7 +29,7 @@ type Hasher struct {
 func NewHasher(also ...Algorithm) (*Hasher, error) {
 	h := &Hasher{digest: sha256.New(), crc: crc32.New(crc32.MakeTable(crc32.Castagnoli))}
 	for _, a := range also {
-		if a == SHA256 || h.has(a) {
+		if a == SHA256 || slices.Contains(h.also, a) {
 			continue
 		}
 		made, err := newHash(a)
@@ -39,17 +42,10 @@ func NewHasher(also ...Algorithm) (*Hasher, error) {
 	return h, nil
 }
 
-func (h *Hasher) has(a Algorithm) bool {
-	for _, known := range h.also {
-		if known == a {
-			return true
-		}
-	}
-	return false
-}
-
 func newHash(a Algorithm) (hash.Hash, error) {
 	switch a {
+	case SHA256:
+		return sha256.New(), nil
 	case SHA512:
 		return sha512.New(), nil
 	case SHA1:
@@ -85,7 +81,8 @@ func (h *Hasher) Blob() Blob {
 }
 
 // Check compares b with what was announced. A wanted algorithm that was not
-// computed is an error too: an unchecked checksum must never pass as checked.
+// computed is an error too: an unchecked checksum must never pass as checked
+// (Prove computes it).
 func (b Blob) Check(want ...Sum) error {
 	for _, w := range want {
 		got, ok := b.Sum(w.Algorithm)
@@ -98,3 +95,60 @@ func (b Blob) Check(want ...Sum) error {
 	}
 	return nil
 }
+
+// Prove is Check for bytes that can be read again: an algorithm that was not
+// computed while they were written is computed now, by one reading for all, and
+// stays in b.Sums. The reading costs time in proportion to the bytes.
+func (b *Blob) Prove(open func() (io.ReadCloser, error), want ...Sum) error {
+	var known []Sum
+	var missing []Algorithm
+	for _, w := range want {
+		if _, ok := b.Sum(w.Algorithm); ok {
+			known = append(known, w)
+		} else {
+			missing = append(missing, w.Algorithm)
+		}
+	}
+	if err := b.Check(known...); err != nil || len(missing) == 0 {
+		return err
+	}
+	src, err := open()
+	if err != nil {
+		return fmt.Errorf("read back for %s: %w", missing[0], err)
+	}
+	sums, n, err := SumsOf(src, missing...)
+	if err := errors.Join(err, src.Close()); err != nil {
+		return fmt.Errorf("read back for %s: %w", missing[0], err)
+	}
+	if n != b.Size {
+		return fmt.Errorf("%d bytes were written, %d can be read: %w", b.Size, n, ErrCorrupt)
+	}
+	b.Sums = append(b.Sums[:len(b.Sums):len(b.Sums)], sums...)
+	return b.Check(want...)
+}
+
+// SumsOf reads src to its end and returns its checksums, each algorithm once
+// and in order, and its length in bytes.
+func SumsOf(src io.Reader, algorithms ...Algorithm) ([]Sum, int64, error) {
+	var running []io.Writer
+	var sums []Sum
+	var hashes []hash.Hash
+	for _, a := range algorithms {
+		if slices.ContainsFunc(sums, func(s Sum) bool { return s.Algorithm == a }) {
+			continue
+		}
+		h, err := newHash(a)
+		if err != nil {
+			return nil, 0, err
+		}
+		running, hashes, sums = append(running, h), append(hashes, h), append(sums, Sum{Algorithm: a})
+	}
+	n, err := io.CopyBuffer(io.MultiWriter(running...), struct{ io.Reader }{src}, make([]byte, sumsRead))
+	for i, h := range hashes {
+		sums[i].Value = h.Sum(nil)
+	}
+	return sums, n, err
+}
+
+// sumsRead is what SumsOf reads at once, in bytes.
+const sumsRead = 256 << 10

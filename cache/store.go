@@ -45,7 +45,8 @@ type Partial interface {
 	// implements io.WriterTo so that files can be sent by the kernel.
 	Follow(ctx context.Context, off, n int64) (io.ReadCloser, error)
 	// Verify ends the writing and compares the length announced and the
-	// checksums wanted. Success releases the held-back bytes to followers.
+	// checksums wanted; one that Begin was not told of costs a reading of all
+	// bytes. Success releases the held-back bytes to followers.
 	// Errors: ErrCorrupt, after which only Abort is useful.
 	Verify(want ...Sum) (Blob, error)
 	// Open reads the verified bytes before they are committed.

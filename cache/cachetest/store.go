@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
+	"crypto/sha512"
 	"errors"
 	"hash/crc32"
 	"io"
@@ -26,6 +28,7 @@ func Store(t *testing.T, open OpenStore) {
 		"seek and read":                 storeSeek,
 		"equal bytes at once":           storeEqual,
 		"wrong bytes":                   storeCorrupt,
+		"checksums named late":          storeLateSums,
 		"a source that fails":           storeSourceFails,
 		"an unknown checksum":           storeUnknownSum,
 		"a cancelled context":           storeCancelled,
@@ -267,13 +270,48 @@ func storeCorrupt(t *testing.T, s cache.Store) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	p := begin(t, s, -1)
-	write(t, p, b)
-	if _, err := p.Verify(cache.Sum{Algorithm: cache.SHA512, Value: make([]byte, 64)}); !errors.Is(err, cache.ErrCorrupt) {
-		t.Errorf("a checksum that nobody computed: %v", err)
+	wantList(t, s)
+}
+
+// storeLateSums wants checksums that Begin was not told of: they are compared
+// and recorded as those that were computed while the bytes came.
+func storeLateSums(t *testing.T, s cache.Store) {
+	for i, n := range sizes() {
+		b := content(n, uint64(i))
+		long, short := sha512.Sum512(b), sha1.Sum(b)
+		late := []cache.Sum{{Algorithm: cache.SHA512, Value: long[:]}, {Algorithm: cache.SHA1, Value: short[:]}}
+		d := digestOf(b)
+		p := begin(t, s, -1)
+		write(t, p, b)
+		blob, err := p.Verify(append(late, late[0], cache.Sum{Algorithm: cache.SHA256, Value: d[:]})...)
+		if err != nil || len(blob.Sums) != len(late) {
+			t.Fatalf("%d bytes: %v, %v", n, blob, err)
+		}
+		for _, w := range late {
+			if got, ok := blob.Sum(w.Algorithm); !ok || !got.Equal(w) {
+				t.Errorf("%d bytes: got %s, want %s", n, got, w)
+			}
+		}
+		commit(t, p)
+		wantBytes(t, s, d, b)
+		if err := s.Delete(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := p.Commit(t.Context()); err == nil {
-		t.Error("what failed to verify was committed")
+	for name, wrong := range map[string]cache.Sum{
+		"another":           {Algorithm: cache.SHA512, Value: make([]byte, 64)},
+		"none":              {Algorithm: cache.SHA512},
+		"one nobody can do": {Algorithm: "crc7", Value: []byte{1}},
+	} {
+		p := begin(t, s, -1, cache.MD5)
+		write(t, p, content(1000, 1))
+		if _, err := p.Verify(wrong); err == nil || name != "one nobody can do" && !errors.Is(err, cache.ErrCorrupt) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := p.Commit(t.Context()); err == nil {
+			t.Errorf("%s: what failed to verify was committed", name)
+		}
+		p.Abort(nil)
 	}
 	wantList(t, s)
 }

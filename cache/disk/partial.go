@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 
 	"larder/cache"
@@ -130,14 +131,9 @@ func (p *partial) Follow(ctx context.Context, off, n int64) (io.ReadCloser, erro
 	if n >= 0 && n <= maxOffset-off {
 		end = off + n
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.path == "" {
-		return nil, p.mark.Err()
-	}
-	f, err := p.store.fs.Open(p.path)
+	f, err := p.read()
 	if err != nil {
-		return nil, fmt.Errorf("follow a blob: %w", asMissing(err))
+		return nil, fmt.Errorf("follow a blob: %w", err)
 	}
 	return follow(ctx, &p.mark, f, off, end), nil
 }
@@ -152,7 +148,7 @@ func (p *partial) Verify(want ...cache.Sum) (cache.Blob, error) {
 	if p.announced >= 0 && b.Size != p.announced {
 		return cache.Blob{}, p.fail(fmt.Errorf("%d bytes instead of the %d announced: %w", b.Size, p.announced, cache.ErrCorrupt))
 	}
-	if err := b.Check(want...); err != nil {
+	if err := b.Prove(p.readBack, want...); err != nil {
 		return cache.Blob{}, p.fail(err)
 	}
 	if !p.verified {
@@ -166,19 +162,34 @@ func (p *partial) Verify(want ...cache.Sum) (cache.Blob, error) {
 	return b, nil
 }
 
-// Open reads the verified bytes, before or after Commit.
-func (p *partial) Open() (io.ReadSeekCloser, error) {
-	if !p.verified {
-		return nil, errors.New("open a blob before it is verified")
-	}
+// read opens the file as it is now, under whichever name it has.
+func (p *partial) read() (*os.File, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.path == "" {
 		return nil, p.mark.Err()
 	}
 	f, err := p.store.fs.Open(p.path)
+	return f, asMissing(err)
+}
+
+// readBack is read for Verify: the bytes written so far and nothing after them.
+func (p *partial) readBack() (io.ReadCloser, error) {
+	f, err := p.read()
 	if err != nil {
-		return nil, fmt.Errorf("open blob %s: %w", p.blob.Digest, asMissing(err))
+		return nil, err // no typed nil
+	}
+	return f, nil
+}
+
+// Open reads the verified bytes, before or after Commit.
+func (p *partial) Open() (io.ReadSeekCloser, error) {
+	if !p.verified {
+		return nil, errors.New("open a blob before it is verified")
+	}
+	f, err := p.read()
+	if err != nil {
+		return nil, fmt.Errorf("open blob %s: %w", p.blob.Digest, err)
 	}
 	return f, nil
 }

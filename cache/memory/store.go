@@ -203,7 +203,8 @@ func (p *partial) Verify(want ...cache.Sum) (cache.Blob, error) {
 	if p.announced >= 0 && b.Size != p.announced {
 		return cache.Blob{}, p.fail(fmt.Errorf("%d bytes instead of the %d announced: %w", b.Size, p.announced, cache.ErrCorrupt))
 	}
-	if err := b.Check(want...); err != nil {
+	open := func() (io.ReadCloser, error) { return reader{bytes.NewReader(p.prefix())}, nil }
+	if err := b.Prove(open, want...); err != nil {
 		return cache.Blob{}, p.fail(err)
 	}
 	p.verified = true
