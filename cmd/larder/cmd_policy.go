@@ -18,7 +18,7 @@ import (
 
 func policyCommand() *cobra.Command {
 	return group("policy", "Rules in force, and waivers that lift them for a while",
-		policyRulesCommand(), policyWaiversCommand(), policyWaiveCommand(), policyUnwaiveCommand(), policyResetCommand())
+		policyRulesCommand(), policyWaiversCommand(), policyWaiveCommand(), policyUnwaiveCommand(), policyApproveCommand(), policyResetCommand())
 }
 
 func policyRulesCommand() *cobra.Command {

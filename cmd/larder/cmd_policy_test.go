@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -84,4 +86,33 @@ func TestResetOriginCommand(t *testing.T) {
 	}
 	api.want(path + "false&purl=pkg%3Anpm%2Fleft&registry=")
 	wantExit(t, exitFailed, "left is published here", "policy", "reset-origin", "npm/left", "--registry", "two", "--yes")
+}
+
+func TestApproveCommand(t *testing.T) {
+	api := newAPI(t, map[string]string{"POST /api/v1/policy/approve?registry=": `200 {"approved":1}`})
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	one := write("package-lock.json", `{"lockfileVersion":3,"packages":{"node_modules/@acme/pad":{"version":"2.0.0"},"node_modules/left":{"version":"1.0.0"}}}`)
+	two := write("pnpm-lock.yaml", "lockfileVersion: '9.0'\npackages:\n  left@1.0.0: {}\n  right@1.0.0: {}\n")
+	out, said, err := larder(t, "", "policy", "approve", "--from-lockfile", one, "--from-lockfile", two, "--since", "2026-01-02")
+	if err != nil || out != "approved:  1\n" || !strings.Contains(said, "3 versions in all") {
+		t.Errorf("%v\n%s\n%s", err, out, said)
+	}
+	api.want(`POST /api/v1/policy/approve?registry= {"purls":["pkg:npm/%40acme/pad@2.0.0","pkg:npm/left@1.0.0","pkg:npm/right@1.0.0"],"since":"2026-01-02T00:00:00Z"}`)
+	if _, _, err := larder(t, "", "policy", "approve", "--from-lockfile", two); err != nil {
+		t.Error(err)
+	}
+	api.want(`POST /api/v1/policy/approve?registry= {"purls":["pkg:npm/left@1.0.0","pkg:npm/right@1.0.0"]}`)
+	for _, args := range [][]string{
+		{}, {"--from-lockfile", filepath.Join(dir, "none")}, {"--from-lockfile", write("x", "hello")}, {"--from-lockfile", one, "--since", "monday"},
+	} {
+		wantExit(t, exitUsage, "", append([]string{"policy", "approve"}, args...)...)
+	}
+	api.want()
 }

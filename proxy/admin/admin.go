@@ -112,6 +112,8 @@ type Registry struct {
 	Explain func(ctx context.Context, pkg, version string) (*registry.Explanation, error)
 	// ResetOrigin forgets where a name came from; see registry.Registry.
 	ResetOrigin func(ctx context.Context, actor policy.Subject, pkg string, dry bool) (*registry.OriginReset, error)
+	// Approve notes when versions were first seen; see registry.Registry.
+	Approve func(ctx context.Context, a registry.Approval, list []registry.Known) (int, error)
 }
 
 // Upstream is how an upstream does. URL holds no credential.

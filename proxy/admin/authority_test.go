@@ -85,6 +85,7 @@ func authorities() []authority {
 		{"GET", "/api/v1/policy/waivers", "", server},
 		{"POST", "/api/v1/policy/waivers", `{"rule":"cool","match":["pkg:npm/pN"],"until":"2026-03-08T00:00:00Z","why":"so"}`, server},
 		{"DELETE", "/api/v1/policy/waivers/WAIVER", "", server},
+		{"POST", "/api/v1/policy/approve", `{"purls":["pkg:npm/pN@1.0.0"]}`, server},
 		{"POST", "/api/v1/policy/origin/reset?purl=pkg:npm/oN", "", server},
 		{"GET", "/api/v1/decisions/REFUSED", "", everybody},
 		{"GET", "/api/v1/audit", "", server},

@@ -6,6 +6,23 @@ import (
 	"testing"
 )
 
+func TestApprove(t *testing.T) {
+	w := newWorld(t)
+	const target = "/api/v1/policy/approve"
+	w.want(200, "POST", target, w.admin, `{"purls":["pkg:npm/left@1.0.0","pkg:npm/%40acme/pad@2.0.0"],"since":"2026-01-01T00:00:00Z"}`)
+	for body, words := range map[string]string{
+		`{"purls":[]}`:                            "purls",
+		`{"purls":["left@1.0.0"]}`:                "no package URL",
+		`{"purls":["pkg:npm/left"]}`:              "names no version",
+		`{"purls":["pkg:npm/a@1","pkg:gem/b@1"]}`: "each format by itself",
+		`{"purls":["pkg:gem/b@1"]}`:               "no registry",
+	} {
+		if text := w.want(400, "POST", target, w.admin, body); !strings.Contains(text, words) {
+			t.Errorf("%s: %s", body, text)
+		}
+	}
+}
+
 func TestResetOrigin(t *testing.T) {
 	w := newWorld(t)
 	w.publish("left", "1.0.0", w.admin)

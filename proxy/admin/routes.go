@@ -100,6 +100,7 @@ func packageRoutes() []route {
 		{"GET", "/api/v1/policy/waivers", policy.Administer, handler((*call).listWaivers), "List the waivers", nil},
 		{"POST", "/api/v1/policy/waivers", policy.Administer, handler((*call).addWaiver), "Let versions pass a rule until a time", []int{404, 409}},
 		{"DELETE", "/api/v1/policy/waivers/{id}", policy.Administer, handler((*call).removeWaiver), "Take a waiver back", []int{404, 409}},
+		{"POST", "/api/v1/policy/approve", policy.Administer, handler((*call).approve), "Note that versions were in use before this server saw them", nil},
 		{"POST", "/api/v1/policy/origin/reset", policy.Administer, handler((*call).resetOrigin), "Forget where a name came from, so that it belongs to whoever has it next", []int{404, 409}},
 		{"GET", "/api/v1/decisions/{id}", policy.Open, handler((*call).showDecision), "Explain a refusal to whoever holds its id", []int{404}},
 	}

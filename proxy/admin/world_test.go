@@ -170,7 +170,7 @@ func (w *world) record() {
 func (w *world) options(mount proxy.Mount, m *Metrics) Options {
 	reg := Registry{Mount: mount, Hosted: true, Upstreams: []string{"far"}}
 	if m, ok := mount.(*registry.Registry); ok {
-		reg.ResetOrigin = m.ResetOrigin
+		reg.ResetOrigin, reg.Approve = m.ResetOrigin, m.Approve
 	}
 	return Options{
 		Directory: w.directory, Identifier: m.Identifier(w.accounts), Pairing: w.accounts.Pairing(), Maintenance: w.work, Rules: w.rules, Audit: w.index,

@@ -160,6 +160,7 @@ type Engine struct {
 	renderers *semaphore.Weighted
 	slots     *semaphore.Weighted
 	changes   generations
+	approvals atomic.Uint64 // moves when versions are approved
 	life      context.Context
 	end       context.CancelFunc
 	work      sync.WaitGroup // joined under mu only while not closed

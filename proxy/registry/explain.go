@@ -33,7 +33,7 @@ func (r *Registry) Explain(ctx context.Context, pkg, version string) (*Explanati
 	if err != nil {
 		return nil, err
 	}
-	a := asked{set.For(r.spec.Format.Name(), r.spec.Name, pkg), pkg, set.Epoch()}
+	a := r.asked(set, pkg)
 	out := &Explanation{}
 	facts := rules.Facts{Claim: o.claim, Hosted: o.hosted != nil, Ours: o.hosted != nil}
 	if o.hosted != nil {

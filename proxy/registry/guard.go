@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,6 +49,7 @@ func (g *guard) keep(version string) bool { return g.known[version] && !g.hidden
 type asked struct {
 	rules.Scope
 	name, epoch string
+	approvals   uint64 // as they were before
 }
 
 // rules returns those that could concern a name; ok is false for none.
@@ -56,8 +58,12 @@ func (r *Registry) rules(pkg string) (a asked, ok bool) {
 	if set == nil || pkg == "" {
 		return a, false
 	}
-	a = asked{set.For(r.spec.Format.Name(), r.spec.Name, pkg), pkg, set.Epoch()}
+	a = r.asked(set, pkg)
 	return a, a.Any()
+}
+
+func (r *Registry) asked(set *rules.Set, pkg string) asked {
+	return asked{set.For(r.spec.Format.Name(), r.spec.Name, pkg), pkg, set.Epoch(), r.engine.approvals.Load()}
 }
 
 // guard returns what the rules hide of an upstream's document, nil for nothing
@@ -95,7 +101,7 @@ func (b *bound) guardOf(ctx context.Context, q query, l Lister, a asked) (g *gua
 // guarded is guard by the record of the listing.
 func (b *bound) guarded(ctx context.Context, q query, l Lister, a asked, rec *documentRecord) (*guard, error) {
 	listing := l.Listing(a.name)
-	key := strings.Join([]string{q.source.ID, b.spec.Name, a.name, rec.Identity, a.epoch}, "\x00")
+	key := strings.Join([]string{q.source.ID, b.spec.Name, a.name, rec.Identity, a.epoch, strconv.FormatUint(a.approvals, 10)}, "\x00")
 	if g, ok := b.engine.guards.Get(key); ok && (g.until.IsZero() || b.engine.now().Before(g.until)) {
 		return g, nil
 	}
