@@ -2,7 +2,6 @@ package lockfile
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 )
@@ -78,7 +77,7 @@ func FuzzRead(f *testing.F) {
 		}
 		for _, p := range list {
 			if p.Name == "" || p.Version == "" || strings.ContainsAny(p.Name+p.Version, " *:") {
-				t.Error(fmt.Sprintf("%+v", p))
+				t.Errorf("%+v", p)
 			}
 		}
 	})
