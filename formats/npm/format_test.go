@@ -76,6 +76,9 @@ func TestFormat(t *testing.T) {
 // engine's fixed sentence, and none is served without an action.
 func TestEveryRouteIsAnswered(t *testing.T) {
 	f := New(Options{})
+	if action("of-tomorrow", "") != "" {
+		t.Error("an operation without an action of its own has one")
+	}
 	for _, route := range routes {
 		for method, op := range route.ops {
 			if action(op, "") == "" {

@@ -82,11 +82,14 @@ func action(op Op, command string) policy.Action {
 		return policy.Self
 	case opRoot, opPing, opLogin, opLoginWeb, opLoginPoll:
 		return policy.Open
+	case opPackument, opManifest, opTarball, opTags, opSearch, opStarred, opAuditBulk, opAuditQuick, opKeys, opAttestations,
+		opCollaborators, opVisibility:
+		return policy.Read
 	}
 	if op.unavailable() || op == opTeamPackages || op == opTeamGrant || op == opTeamRevoke {
 		return policy.Open
 	}
-	return policy.Read
+	return "" // an operation that nobody has thought about is refused
 }
 
 // serving is one request being answered.

@@ -50,7 +50,9 @@ type world struct {
 	dir    *directory.Directory
 	people *accounts.Accounts
 	engine *registry.Engine
+	mount  proxy.Mount
 	edge   http.Handler
+	bare   http.Handler // the same, for callers without scopes
 	clock  *clock
 	opt    npm.Options
 	tokens map[string]string // by user
@@ -185,12 +187,19 @@ func (w *world) openRegistry() {
 		}
 	})
 	w.opt.Clock = w.clock.now
-	mount := w.engine.Registry(registry.Spec{Name: "npm", Format: npm.New(w.opt), Hosted: w.hosted, Upstreams: w.sources()})
-	w.edge, err = proxy.New(proxy.Options{
-		Mounts: []proxy.Mount{mount}, Identifier: w.people, Authorizer: w.dir, Accounts: w.people,
+	w.mount = w.engine.Registry(registry.Spec{Name: "npm", Format: npm.New(w.opt), Hosted: w.hosted, Upstreams: w.sources()})
+	w.edge = w.edgeFor(w.people)
+}
+
+// edgeFor is an edge whose callers are found by who.
+func (w *world) edgeFor(who proxy.Identifier) http.Handler {
+	w.t.Helper()
+	edge, err := proxy.New(proxy.Options{
+		Mounts: []proxy.Mount{w.mount}, Identifier: who, Authorizer: w.dir, Accounts: w.people,
 		PublicURL: w.public, Log: zerolog.Nop(),
 	})
 	w.must(err)
+	return edge
 }
 
 func (w *world) sources() func(context.Context) ([]registry.Source, error) {

@@ -192,7 +192,14 @@ func (w *world) people() map[string]string {
 	tokens["admin without admin:instance"] = w.token("admin", strings.ReplaceAll(all, `,"admin:instance"`, ""))
 	tokens["admin limited to bob"] = w.token("admin", all+`,"limits":{"owners":["bob"]}`)
 	w.want(201, "PUT", "/api/v1/orgs/acme/teams/kept", w.admin, "")
-	for n := range cast() {
+	w.things(len(cast()))
+	return tokens
+}
+
+// things makes what is asked about, so many of each.
+func (w *world) things(count int) {
+	w.t.Helper()
+	for n := range count {
 		w.want(201, "POST", "/api/v1/users", w.admin, fmt.Sprintf(`{"name":"u%d"}`, n))
 		w.want(201, "POST", "/api/v1/users", w.admin, fmt.Sprintf(`{"name":"m%d"}`, n))
 		w.want(204, "PUT", fmt.Sprintf("/api/v1/orgs/acme/members/m%d", n), w.admin, `{"role":"member"}`)
@@ -207,5 +214,4 @@ func (w *world) people() map[string]string {
 		w.want(200, "DELETE", fmt.Sprintf("/api/v1/package?purl=pkg:npm/q%d", n), w.admin, "")
 		w.want(200, "DELETE", fmt.Sprintf("/api/v1/package?purl=pkg:npm/o%d", n), w.admin, "")
 	}
-	return tokens
 }

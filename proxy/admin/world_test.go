@@ -88,6 +88,8 @@ type world struct {
 
 	// contract is what all that do sends and gets is held against.
 	contract func() *contract
+	// held, where it is set, are the scopes of every caller of the API.
+	held *[]policy.Scope
 
 	mu       sync.Mutex
 	now      time.Time
@@ -173,7 +175,7 @@ func (w *world) options(mount proxy.Mount, m *Metrics) Options {
 		reg.ResetOrigin, reg.Approve = m.ResetOrigin, m.Approve
 	}
 	return Options{
-		Directory: w.directory, Identifier: m.Identifier(w.accounts), Pairing: w.accounts.Pairing(), Maintenance: w.work, Rules: w.rules, Audit: w.index,
+		Directory: w.directory, Identifier: m.Identifier(scoped{w}), Pairing: w.accounts.Pairing(), Maintenance: w.work, Rules: w.rules, Audit: w.index,
 		Registries: []Registry{reg},
 		Upstreams: func(context.Context) []Upstream {
 			return []Upstream{{ID: "near", Format: "npm", State: "open"}, {ID: "far", Format: "npm", State: "ok"}}
