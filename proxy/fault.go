@@ -15,6 +15,7 @@ import (
 	"larder/cache"
 	"larder/formats"
 	"larder/policy"
+	"larder/policy/token"
 	"larder/upstream"
 )
 
@@ -183,6 +184,8 @@ func (x *exchange) refuse(f *formats.Failure) {
 	for _, key := range entityFields {
 		delete(h, key)
 	}
+	// A token in the place of a name would go on into the logs of clients.
+	f.Sentence = token.Redact(f.Sentence)
 	x.explain(f, h)
 	status := f.Status
 	body := x.describe(f, h)

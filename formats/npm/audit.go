@@ -17,6 +17,7 @@ import (
 // Limits of an audit.
 const (
 	maxAudit      = 32 << 20 // bytes of a request or a reply, decoded
+	auditPiece    = 1 << 20  // bytes read at a time
 	maxAuditDepth = 512      // a quick audit nests as deeply as the dependencies do
 )
 
@@ -35,14 +36,27 @@ func ReadBody(r io.Reader) ([]byte, error) {
 			return nil, err
 		}
 	}
-	body, err := io.ReadAll(io.LimitReader(src, maxAudit+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the audit body: %w", err)
-	case len(body) > maxAudit:
-		return nil, formats.Refuse(formats.ErrTooLarge, fmt.Sprintf("the audit is larger than %d MiB", maxAudit>>20))
+	return readPieces(src)
+}
+
+// readPieces reads up to maxAudit bytes, and holds little more than those that
+// came: what unpacks without end must not cost twice its limit while a buffer
+// grows.
+func readPieces(src io.Reader) ([]byte, error) {
+	var pieces [][]byte
+	for size := 0; ; {
+		piece, err := io.ReadAll(io.LimitReader(src, auditPiece))
+		if err != nil {
+			return nil, fmt.Errorf("read the audit body: %w", err)
+		}
+		if size += len(piece); size > maxAudit {
+			return nil, formats.Refuse(formats.ErrTooLarge, fmt.Sprintf("the audit is larger than %d MiB", maxAudit>>20))
+		}
+		pieces = append(pieces, piece)
+		if len(piece) < auditPiece {
+			return bytes.Join(pieces, nil), nil
+		}
 	}
-	return body, nil
 }
 
 // value returns the one JSON value that doc holds. Errors: ErrDocument.

@@ -14,6 +14,7 @@ import (
 	"larder/formats"
 	"larder/policy"
 	"larder/policy/directory"
+	"larder/policy/token"
 	"larder/proxy"
 	"larder/upstream"
 )
@@ -92,7 +93,7 @@ func (c *call) problem(err error) Problem {
 	if p.Status == http.StatusInternalServerError {
 		c.Failed(c.visit.RequestID, err)
 	}
-	p.Title = http.StatusText(p.Status)
+	p.Title, p.Detail = http.StatusText(p.Status), token.Redact(p.Detail)
 	return p
 }
 
