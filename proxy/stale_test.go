@@ -74,6 +74,21 @@ func TestThreat29StalePermissions(t *testing.T) {
 	both(401, doc, file, own)
 	h.must(dir.Resume(ctx, h.admin, "rita"))
 	both(200, doc, file, own)
+	_, err = dir.CreateTeam(ctx, h.admin, "acme", "core")
+	h.must(err)
+	h.must(dir.Grant(ctx, h.admin, "acme/packages", "@core", policy.RoleRead))
+	in := directory.TeamMember{Org: "acme", Team: "core", User: "mia"}
+	for _, end := range []func() error{
+		func() error { return dir.SetTeamMember(ctx, h.admin, in, false) },
+		func() error { return dir.Grant(ctx, h.admin, "acme/packages", "@core", policy.RoleNone) },
+		func() error { return dir.DeleteTeam(ctx, h.admin, "acme", "core") },
+	} {
+		h.must(dir.Grant(ctx, h.admin, "acme/packages", "@core", policy.RoleRead))
+		h.must(dir.SetTeamMember(ctx, h.admin, in, true))
+		c.want(200, file, mia)
+		h.must(end())
+		c.want(404, file, mia)
+	}
 	h.must(dir.SetOrganization(ctx, h.admin, "acme", directory.OrgSettings{BaseRole: new(policy.RoleRead)}))
 	c.want(200, file, mia)
 	h.must(dir.SetMember(ctx, h.admin, "acme", "mia", ""))

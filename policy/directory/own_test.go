@@ -117,6 +117,28 @@ func TestOwnGrantsRefuseWhatIsWrong(t *testing.T) {
 	wantKind(t, "one too many", w.GrantPackage(ctx, ann, own, "bob", policy.RoleRead), ErrConflict)
 }
 
+// A team takes the grants in packages along when it goes.
+func TestTeamsOfOwnGrants(t *testing.T) {
+	w, ann := crew(t)
+	ctx := t.Context()
+	access, err := w.detach(ann)
+	must(t, err)
+	own := thing(access)
+	before := w.rows()
+	must(t, w.GrantPackage(ctx, ann, own, "@core", policy.RoleWrite))
+	if got := w.verdict("bob", policy.Publish, own); got != policy.Allow {
+		t.Errorf("by the team: %v", got)
+	}
+	must(t, w.DeleteTeam(ctx, ann, "acme", "core"))
+	w.team("core", "bob")
+	if got := w.verdict("bob", policy.Read, own); got != policy.Hide {
+		t.Errorf("by a team of the same name: %v", got)
+	}
+	if after := w.rows(); after != before {
+		t.Errorf("%d rows before, %d after", before, after)
+	}
+}
+
 // A decision about a package that inherits costs what it cost before.
 func TestOwnGrantsAreCheap(t *testing.T) {
 	w, ann := crew(t)

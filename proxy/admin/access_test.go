@@ -197,6 +197,15 @@ func TestAccessRefusesWhatIsWrong(t *testing.T) {
 	} {
 		w.want(c.status, "PUT", c.path, w.admin, c.body)
 	}
+	// A token that is limited to one repository takes nothing out of it or into it.
+	limited := w.token("boss", `["write:packages"],"limits":{"repositories":["acme/tools"]}`)
+	w.want(403, "PUT", move+secret, limited, `{"repository":"acme/open"}`)
+	w.want(204, "PUT", move+secret, tokens["boss"], `{"repository":"acme/open"}`)
+	w.want(403, "PUT", move+secret, limited, `{"repository":"acme/tools"}`)
+	w.want(403, "PUT", "/api/v1/package/grants/users/base"+secret, limited, `{"role":"read"}`)
+	w.want(204, "PUT", move+secret, tokens["boss"], `{"repository":"acme/tools"}`)
+	w.want(204, "PUT", move+secret, limited, `{"inherit_access":false}`)
+	w.want(204, "PUT", move+secret, limited, `{"inherit_access":true}`)
 	// A public package stays so, wherever it goes, and whatever it goes by.
 	w.want(204, "PUT", seen+secret, tokens["repoadmin"], `{"visibility":"internal"}`)
 	w.want(204, "PUT", seen+secret, tokens["repoadmin"], `{"visibility":"public"}`)
