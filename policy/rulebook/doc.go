@@ -11,11 +11,15 @@
 // rule comes back. All of them are held in memory, which MaxWaivers bounds.
 package rulebook
 
-import "time"
+import (
+	"time"
+
+	"larder/policy/rules"
+)
 
 // Limits of waivers that are given at run time.
 const (
-	MaxWaivers  = 1000                 // at once
+	MaxWaivers  = rules.MaxGiven       // at once
 	MaxPatterns = 100                  // of one
 	MaxAhead    = 366 * 24 * time.Hour // from the moment it is given to its end
 )

@@ -48,7 +48,7 @@ func (b *Book) Rule(id string) (r Rule, ok bool) {
 	if slices.Contains([]string{rules.Claim, rules.Origin, rules.Pin}, id) {
 		return b.builtIn(id), true
 	}
-	found, ok := b.now.Load().rule(id)
+	found, ok := b.Set().Rule(id)
 	if !ok {
 		return r, false
 	}

@@ -366,3 +366,20 @@ func TestDamagedRowIsToldAtTheStart(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// However many waivers are given, a configuration that is right is taken.
+func TestGivenWaiversLeaveRoomForWrittenOnes(t *testing.T) {
+	d := newDesk(t)
+	d.waive("pkg:npm/left", day)
+	written := make([]rules.Waiver, 10_000)
+	for i := range written {
+		written[i] = rules.Waiver{Rule: "cool", Match: []string{fmt.Sprintf("pkg:npm/p%d", i)}, By: "bob", Why: "so", Until: d.now.Add(day)}
+	}
+	d.must(d.Use(cool(), written))
+	if d.refuses("left") || d.refuses("p9999") || !d.refuses("right") {
+		t.Error("a waiver is lost")
+	}
+	if n := len(d.list()); n != len(written)+1 {
+		t.Errorf("%d waivers", n)
+	}
+}

@@ -67,7 +67,7 @@ func (b *Book) Waivers(actor policy.Subject) ([]Waiver, error) {
 func (b *Book) shown(s *state, g given, from Source, wrong error) Waiver {
 	w := Waiver{ID: g.ID, Source: from, Rule: g.Rule, Match: g.Match, By: g.By, Why: g.Why, Since: g.Since, Until: g.Until}
 	now := b.opt.Clock()
-	switch r, ok := s.rule(g.Rule); {
+	switch r, ok := s.set.Rule(g.Rule); {
 	case wrong != nil && !ok:
 		w.Idle = "there is no rule " + g.Rule + " any more"
 	case wrong != nil:
@@ -80,15 +80,6 @@ func (b *Book) shown(s *state, g given, from Source, wrong error) Waiver {
 		w.Idle = "the rule " + g.Rule + " has ended"
 	}
 	return w
-}
-
-func (s *state) rule(id string) (rules.Rule, bool) {
-	list := s.set.Rules()
-	at := slices.IndexFunc(list, func(r rules.Rule) bool { return r.ID == id })
-	if at < 0 {
-		return rules.Rule{}, false
-	}
-	return list[at], true
 }
 
 // Waive lets versions pass a rule from now on: w says which rule, which

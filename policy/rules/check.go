@@ -14,12 +14,15 @@ import (
 // Bounds of a set, which is held in memory.
 const (
 	maxRules    = 10_000
-	maxWaivers  = 10_000
+	maxWaivers  = 10_000 // that are written
 	maxPatterns = 10_000 // of one rule or waiver
 	maxGeneral  = 100    // rules that concern every name
 	maxMounts   = 100    // of one rule
 	maxWords    = 500    // bytes of a reason
 )
+
+// MaxGiven bounds the waivers that a set takes beside those that are written.
+const MaxGiven = 1000
 
 // ruleID is what a header can carry and an administrator can type.
 var ruleID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$`)
@@ -32,6 +35,10 @@ type order func(format string) func(a, b string) int
 // whether version ranges can be decided.
 func Check(rules []Rule, waivers []Waiver, compare func(format string) func(a, b string) int) (mistakes, warnings []Mistake) {
 	r := read(rules, waivers, compare)
+	if n := len(waivers); n > maxWaivers {
+		r.at = Mistake{List: "waivers", Index: -1}
+		r.failf("", "%d waivers: at most %d are taken", n, maxWaivers)
+	}
 	return r.mistakes, r.warnings
 }
 
@@ -258,7 +265,7 @@ func (r *reader) whole(rules, waivers int) {
 		list, what string
 		n, most    int
 	}{
-		{"rules", "rules", rules, maxRules}, {"waivers", "waivers", waivers, maxWaivers},
+		{"rules", "rules", rules, maxRules}, {"waivers", "waivers", waivers, maxWaivers + MaxGiven},
 		{"rules", "rules that concern every name (give them a match)", general, maxGeneral},
 	} {
 		if r.at = (Mistake{List: l.list, Index: -1}); l.n > l.most {

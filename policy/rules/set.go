@@ -137,6 +137,15 @@ func (s *Set) Rules() []Rule {
 	return list
 }
 
+// Rule returns one rule of the set.
+func (s *Set) Rule(id string) (r Rule, ok bool) {
+	at := slices.IndexFunc(s.all, func(r *rule) bool { return r.ID == id })
+	if at < 0 {
+		return r, false
+	}
+	return s.all[at].Rule, true
+}
+
 // For returns the rules that could concern a name, which is written as its
 // format writes it (Maven: group:artifact), in a registry. It allocates only
 // where a pattern covers the name, and not all of them.
