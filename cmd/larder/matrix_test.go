@@ -53,7 +53,8 @@ const (
 type matrix struct {
 	*live
 	callers []matrixCaller
-	serial  int // of the versions published
+	closed  bool // nobody reads without a token
+	serial  int  // of the versions published
 }
 
 func loopback() netip.Addr { return netip.MustParseAddr("127.0.0.1") }
@@ -244,6 +245,7 @@ func TestAccessMatrix(t *testing.T) {
 // signed in reads as before.
 func TestAccessMatrixWithoutAnonymousReads(t *testing.T) {
 	m := newMatrix(t, "auth: {anonymous_read: false}\n")
+	m.closed = true
 	for _, f := range matrixFormats() {
 		for _, c := range m.callers {
 			want := c.columns(f)

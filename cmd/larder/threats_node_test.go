@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"larder/cache"
 	"larder/policy"
@@ -204,7 +205,8 @@ func peak(fn func()) int64 {
 				return
 			default:
 			}
-			runtime.GC() // what is left then is held
+			time.Sleep(2 * time.Millisecond) // for what is watched to get on
+			runtime.GC()                     // what is left then is held
 			most = max(most, live()-before)
 		}
 	}()

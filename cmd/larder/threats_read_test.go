@@ -237,6 +237,26 @@ func TestThreat15NothingUnkeyedInBodies(t *testing.T) {
 	}
 }
 
+// TestThreat20AddressesAreNotMadeUp: a token that is good in one network is good
+// there alone, whatever a client says of itself, and also through a proxy that is
+// written down in another spelling.
+func TestThreat20AddressesAreNotMadeUp(t *testing.T) {
+	spoofed := []string{"X-Forwarded-For: 198.51.100.7", "X-Real-IP: 198.51.100.7", "Forwarded: for=198.51.100.7", "True-Client-IP: 198.51.100.7", "CF-Connecting-IP: 198.51.100.7", "X-Client-IP: 198.51.100.7"}
+	who := ask{method: "GET", path: "/api/v1/whoami"}
+	for config, trusted := range map[string]bool{
+		"": false, "trusted_proxies: [10.0.0.0/8]\n": false, "trusted_proxies: [127.0.0.1]\n": true, "trusted_proxies: ['::ffff:127.0.0.1']\n": true, "trusted_proxies: ['::ffff:127.0.0.0/104']\n": true,
+	} {
+		l := liveServer(t, config)
+		far, _ := l.mint("admin", policy.Limits{CIDRs: []string{"198.51.100.0/24"}}, policy.AllScopes()...)
+		want := map[bool]int{true: 200, false: 401}[trusted]
+		l.want(want, far, who.with(spoofed[0]))
+		l.want(want, far, who.with("X-Forwarded-For: 203.0.113.9, 198.51.100.7"))
+		for _, lines := range [][]string{nil, spoofed[1:], {"X-Forwarded-For: 198.51.100.7, 203.0.113.9"}, {"X-Forwarded-For: 198.51.100.7, nonsense"}} {
+			l.want(401, far, who.with(lines...))
+		}
+	}
+}
+
 // TestThreat25PatternsAreText: what people search for is text, and long ones end.
 func TestThreat25PatternsAreText(t *testing.T) {
 	l := liveServer(t, "")

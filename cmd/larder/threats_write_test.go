@@ -277,3 +277,53 @@ func TestThreat36NothingDriftsOpen(t *testing.T) {
 		t.Errorf("a good file: %s", fmt.Sprint(got))
 	}
 }
+
+// TestThreat29WhatIsTakenAwayIsGone: a role by a team, by a repository or by a
+// grant of the package's own ends with the next request, and a team of the same
+// name brings none of it back.
+func TestThreat29WhatIsTakenAwayIsGone(t *testing.T) {
+	m := newMatrix(t, "")
+	secret, _ := m.mint("member", policy.Limits{}, policy.AllScopes()...)
+	const pkg, team, about = "private-here", "orgs/acme/teams/core", "?purl=pkg:npm/private-here"
+	may := func(status int, why string) {
+		t.Helper()
+		for _, a := range matrixFormats()[0].reads("/npm/", pkg, "1.0.0") {
+			if got := m.as(secret, a); got.status != status {
+				t.Errorf("%s: %s: %d, want %d", why, a, got.status, status)
+			}
+		}
+	}
+	join := func() {
+		t.Helper()
+		m.api("PUT", team, nil)
+		m.api("PUT", team+"/members/member", nil)
+	}
+	may(404, "at first")
+	join()
+	m.api("PUT", "repos/acme/private/teams/core", fields{"role": "read"})
+	may(200, "by a team")
+	m.api("DELETE", team+"/members/member", nil)
+	may(404, "out of the team")
+	join()
+	may(200, "in it again")
+	m.api("DELETE", team, nil)
+	may(404, "without the team")
+	join()
+	may(404, "by another team of that name")
+	m.api("PUT", "repos/acme/private/teams/core", fields{"role": "read"})
+	may(200, "by that")
+	m.api("DELETE", "orgs/acme/members/member", nil)
+	may(404, "out of the organization")
+	m.api("PUT", "orgs/acme/members/member", fields{"role": "member"})
+	may(404, "in it again, and in no team")
+	m.api("PUT", team+"/members/member", nil)
+	may(200, "by the team")
+	m.api("PUT", "package/repository"+about, fields{"repository": "acme/else"})
+	may(404, "in another repository")
+	m.api("PUT", "package/repository"+about, fields{"repository": "acme/private", "inherit_access": false})
+	may(404, "with access of its own")
+	m.api("PUT", "package/grants/users/member"+about, fields{"role": "read"})
+	may(200, "by a grant of its own")
+	m.api("DELETE", "package/grants/users/member"+about, nil)
+	may(404, "without it")
+}
