@@ -91,7 +91,7 @@ func TestThreat03PrivateBehindAMergedURL(t *testing.T) {
 
 // listings are calls that tell of many packages; the first one does for all formats.
 func listings(f matrixFormat) []string {
-	all := []string{"/api/v1/packages", "/api/v1/packages?format=" + f.name, "/api/v1/packages?prefix=" + f.pkg("private", ""), "/"}
+	all := []string{"/api/v1/packages", "/api/v1/packages?format=" + f.name, "/api/v1/packages?prefix=" + f.pkg("private", ""), "/api/v1/repos", "/", "/metrics", "/readyz", "/api/v1/openapi.json"}
 	if f.name == "npm" {
 		all = append(all, "/npm/-/v1/search?text=private", "/npm/-/v1/search?text=", "/npm/-/v1/search?text=acme&size=250", "/npm/-/org/acme/package", "/npm/-/user/keeper/package",
 			"/npm/-/all", "/npm/-/_view/starredByUser?key=%22keeper%22", "/r/acme/private/npm/-/v1/search?text=here")
