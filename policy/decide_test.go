@@ -315,3 +315,26 @@ func TestDecisionsNameWhatWasMissing(t *testing.T) {
 		}
 	}
 }
+
+// A refusal names where the role is missing to those who have another one there,
+// and to nobody else.
+func TestRefusalNamesWhereTheRoleIsMissing(t *testing.T) {
+	for _, c := range []struct {
+		role   Role
+		access string
+		hosted bool
+		want   string
+	}{
+		{RoleRead, "", true, "in the repository acme/lib"},
+		{RoleRead, "id", true, "in the package itself"},
+		{RoleNone, "", true, "in its repository"},
+		{RoleNone, "id", true, "in its repository"},
+		{RoleRead, "", false, "in its repository"},
+	} {
+		res := Resource{Format: "npm", Package: "@acme/one", Repository: "acme/lib", Access: c.access, Visibility: Private, Hosted: c.hosted}
+		d := Decide(Input{Action: Publish, Subject: user(Limits{}, AllScopes()...), Standing: Standing{Role: c.role}, Resource: res})
+		if d.Verdict != Deny || !strings.Contains(d.Reason, c.want) {
+			t.Errorf("%+v: %+v", c, d)
+		}
+	}
+}

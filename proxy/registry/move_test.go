@@ -47,6 +47,8 @@ func TestMoveIsGuarded(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	publishing := formats.Change{Package: "p", Action: policy.Publish, Into: "acme/packages"}
+	denied("by a change of another kind", b.as("alice", "").Change(context.Background(), publishing, func(tx formats.Tx) error { return move(false)(tx, nil) }))
 	denied("to no repository", b.settled("alice", "", move(false)))
 	denied("to where the caller may not", b.settled("alice", "acme/secret", move(true)))
 	denied("by one who may only there", b.settled("sam", "acme/secret", move(true)))

@@ -273,8 +273,8 @@ func (t *tx) Restore(version string) error {
 // with the transaction that puts others in their place, so that nobody has both.
 func (t *tx) Move(inherit bool) error {
 	h, to := t.head, t.asked
-	if t.begun.Into == "" || h.Revision == 0 {
-		return fmt.Errorf("%s is moved by a change that names no repository: %w", t.name, policy.ErrDenied)
+	if t.begun.Into == "" || t.begun.Action != policy.Settings || h.Revision == 0 {
+		return fmt.Errorf("%s is moved by a change that was not asked about as one: %w", t.name, policy.ErrDenied)
 	}
 	h.Repository, to.Repository = t.begun.Into, t.begun.Into
 	if inherit == (h.Access == "") {
