@@ -133,18 +133,7 @@ func fits(pattern, path string) bool {
 // is refused.
 func (w *world) tries(row authority, n int, who, token string) {
 	w.t.Helper()
-	fill := strings.NewReplacer("N", fmt.Sprint(n))
-	path, body := fill.Replace(strings.ReplaceAll(row.path, "TOKEN", "@")), fill.Replace(row.body)
-	if strings.Contains(path, "@") {
-		path = strings.ReplaceAll(path, "@", w.another(token))
-	}
-	if strings.Contains(path, "REFUSED") {
-		id := w.do("POST", "/api/v1/gc", w.bob, "").Header().Get("X-Larder-Decision")
-		path = strings.ReplaceAll(path, "REFUSED", id)
-	}
-	if strings.Contains(path, "WAIVER") {
-		path = strings.ReplaceAll(path, "WAIVER", w.waived(fmt.Sprintf("pkg:npm/w%d", n)))
-	}
+	path, body := w.filled(row, n, token)
 	rec := w.do(row.method, path, token, body)
 	refused := map[int]bool{http.StatusForbidden: true}
 	switch {
@@ -156,6 +145,24 @@ func (w *world) tries(row authority, n int, who, token string) {
 	if may := slices.Contains(row.may, who); may != (rec.Code < 300) || !may && !refused[rec.Code] {
 		w.t.Errorf("%s: %s %s: %d, may %v: %s", who, row.method, path, rec.Code, may, rec.Body)
 	}
+}
+
+// filled is a call with a thing of the caller's own in it.
+func (w *world) filled(row authority, n int, token string) (path, body string) {
+	w.t.Helper()
+	fill := strings.NewReplacer("N", fmt.Sprint(n))
+	path, body = fill.Replace(strings.ReplaceAll(row.path, "TOKEN", "@")), fill.Replace(row.body)
+	if strings.Contains(path, "@") {
+		path = strings.ReplaceAll(path, "@", w.another(token))
+	}
+	if strings.Contains(path, "REFUSED") {
+		id := w.do("POST", "/api/v1/gc", w.bob, "").Header().Get("X-Larder-Decision")
+		path = strings.ReplaceAll(path, "REFUSED", id)
+	}
+	if strings.Contains(path, "WAIVER") {
+		path = strings.ReplaceAll(path, "WAIVER", w.waived(fmt.Sprintf("pkg:npm/w%d", n)))
+	}
+	return path, body
 }
 
 // another makes a token with a token and returns its id.

@@ -25,6 +25,7 @@ import (
 type contract struct {
 	doc  openapi.Document
 	http validator.Validator
+	seen map[string]bool // operation and status of what was held
 }
 
 // documented returns the document of the whole API.
@@ -57,7 +58,7 @@ func newContract(t testing.TB, doc openapi.Document) *contract {
 	if errs != nil {
 		t.Fatal(errs)
 	}
-	return &contract{doc, v}
+	return &contract{doc, v, map[string]bool{}}
 }
 
 // operation finds the call of a request.
@@ -79,6 +80,7 @@ func (c *contract) broken(r *http.Request, body string, rec *httptest.ResponseRe
 	if !ok {
 		return nil // no call of the API
 	}
+	c.seen[fmt.Sprint(op.ID, " ", rec.Code)] = true
 	var found []string
 	asked := func() *http.Request {
 		again := r.Clone(r.Context())

@@ -17,8 +17,8 @@ import (
 // a sentence for the document and the statuses of failure that are its own. Those
 // that follow from the rest are added by failed. Names in braces are explained
 // in pathNames, words that are not texts in apiTypes, and an area of its own in
-// areas. Then add the call to authorities, which a test
-// holds against this table.
+// areas. Then add the call to authorities, and its failures to exchanges, which tests
+// hold against this table.
 type route struct {
 	method  string
 	pattern string // of http.ServeMux, without method and host
@@ -98,7 +98,7 @@ func packageRoutes() []route {
 		{"GET", "/api/v1/policy/explain", policy.Read, handler((*call).explain), "Tell what is done with a name, and why", nil},
 		{"GET", "/api/v1/policy/rules", policy.Administer, handler((*call).listRules), "List the rules in force", nil},
 		{"GET", "/api/v1/policy/waivers", policy.Administer, handler((*call).listWaivers), "List the waivers", nil},
-		{"POST", "/api/v1/policy/waivers", policy.Administer, handler((*call).addWaiver), "Let versions pass a rule until a time", []int{404, 409}},
+		{"POST", "/api/v1/policy/waivers", policy.Administer, handler((*call).addWaiver), "Let versions pass a rule until a time", []int{409}},
 		{"DELETE", "/api/v1/policy/waivers/{id}", policy.Administer, handler((*call).removeWaiver), "Take a waiver back", []int{404, 409}},
 		{"POST", "/api/v1/policy/approve", policy.Administer, handler((*call).approve), "Note that versions were in use before this server saw them", nil},
 		{"POST", "/api/v1/policy/origin/reset", policy.Administer, handler((*call).resetOrigin), "Forget where a name came from, so that it belongs to whoever has it next", []int{404, 409}},
