@@ -37,6 +37,10 @@ func exchanges() []exchange {
 		{409, "admin", "PUT", "/api/v1/orgs/solo/members/admin", `{"role":"member"}`},
 		{404, "admin", "DELETE", "/api/v1/orgs/acme/members/none", ""},
 		{409, "admin", "DELETE", "/api/v1/orgs/solo/members/admin", ""},
+		{403, "member without read:packages", "GET", "/api/v1/orgs/acme/members", ""},
+		{403, "member without read:packages", "GET", "/api/v1/orgs/acme/teams", ""},
+		{403, "member without read:packages", "GET", "/api/v1/orgs/acme/teams/kept", ""},
+		{403, "member without read:packages", "GET", "/api/v1/orgs/acme/teams/kept/members", ""},
 		{404, "admin", "GET", "/api/v1/orgs/none/teams", ""},
 		{404, "admin", "GET", "/api/v1/orgs/acme/teams/none", ""},
 		{404, "admin", "PUT", "/api/v1/orgs/admin/teams/x", ""},
@@ -93,6 +97,8 @@ func exchanges() []exchange {
 		{409, "admin", "DELETE", "/api/v1/package/grants/teams/kept?purl=pkg:npm/r1", ""},
 		{409, "admin", "POST", "/api/v1/policy/waivers", `{"rule":"cool","match":["pkg:npm/p1"],"until":"2026-03-08T00:00:00Z","why":"so"}`},
 		{404, "admin", "DELETE", "/api/v1/policy/waivers/none", ""},
+		{404, "admin", "POST", "/api/v1/policy/origin/reset?purl=pkg:npm/none", ""},
+		{409, "admin", "POST", "/api/v1/policy/origin/reset?purl=pkg:npm/open", ""},
 		{409, "admin", "DELETE", "/api/v1/policy/waivers/WRITTEN", ""},
 		{404, "", "GET", "/api/v1/decisions/none", ""},
 	}
@@ -179,6 +185,7 @@ func (w *world) corners(tokens map[string]string) *strings.Replacer {
 	w.must(err)
 	tokens["bob"] = w.bob
 	tokens["reader without read:packages"] = w.token("reader", `["delete:packages"]`)
+	tokens["member without read:packages"] = w.token("member", `["delete:packages"]`)
 	w.want(204, "PUT", "/api/v1/repos/acme/tools/grants/bob", w.admin, `{"role":"read"}`)
 	var more MadeToken
 	made := w.want(201, "POST", "/api/v1/tokens", w.admin, `{"user":"bob","scopes":["delete:packages"]}`)

@@ -219,7 +219,7 @@ func (w *world) send(method, target, token, body string, lines ...string) (*http
 		src = strings.NewReader(body)
 	}
 	r := httptest.NewRequest(method, target, src)
-	if strings.HasPrefix(body, "{") {
+	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	if token != "" {
