@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"larder/cache"
 	"larder/cache/badger"
@@ -30,7 +31,7 @@ type Packages struct {
 }
 
 // Fill stores packages and records them. It returns how long recording took,
-// and comes back once the database has no work left from it.
+// and comes back once neither the database nor the disk has work left from it.
 func (s *Sample) Fill(ctx context.Context, data string, all Packages) (time.Duration, error) {
 	if err := store(ctx, data, all); err != nil {
 		return 0, fmt.Errorf("fill %s: %w", data, err)
@@ -45,7 +46,9 @@ func (s *Sample) Fill(ctx context.Context, data string, all Packages) (time.Dura
 	if err == nil {
 		err = rest(ctx)
 	}
-	if err = errors.Join(err, ix.Close()); err != nil {
+	err = errors.Join(err, ix.Close())
+	unix.Sync() // readers would wait for what the kernel still holds back
+	if err != nil {
 		return 0, fmt.Errorf("fill %s: %w", data, err)
 	}
 	return took, nil
