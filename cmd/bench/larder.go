@@ -16,13 +16,23 @@ const logEnd = 2 << 10
 // larder starts larder over a data folder, with an npm upstream; env are
 // settings as NAME=value.
 func (b *bench) larder(data, upstream string, env ...string) (*server, error) {
+	return b.serving(data, []string{"--upstream", "npm=" + upstream}, env)
+}
+
+// alone starts larder over a data folder with a configuration file, and no
+// upstream unless the file names one.
+func (b *bench) alone(data, file string) (*server, error) {
+	return b.serving(data, []string{"--config", file}, nil)
+}
+
+func (b *bench) serving(data string, flags, env []string) (*server, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
 	p, err := process.Start(process.Options{
 		Program: b.program,
-		Args:    []string{"serve", "--listen", address, "--data", data, "--upstream", "npm=" + upstream},
+		Args:    append([]string{"serve", "--listen", address, "--data", data}, flags...),
 		Env:     append(os.Environ(), env...),
 		Log:     filepath.Join(b.dir, "larder.log"),
 	})

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"larder/cache"
 	"larder/cache/badger"
@@ -47,7 +46,7 @@ func (s *Sample) Fill(ctx context.Context, data string, all Packages) (time.Dura
 		err = rest(ctx)
 	}
 	err = errors.Join(err, ix.Close())
-	unix.Sync() // readers would wait for what the kernel still holds back
+	syscall.Sync() // readers would wait for what the kernel still holds back
 	if err != nil {
 		return 0, fmt.Errorf("fill %s: %w", data, err)
 	}

@@ -13,7 +13,7 @@ import (
 
 // Limits of a configuration file, so that a hostile one costs little.
 const (
-	maxFile  = 1 << 20 // bytes
+	maxFile  = 4 << 20 // bytes; room for policy.MaxClaims claims and as many rules
 	maxDepth = 20      // of nodes
 )
 

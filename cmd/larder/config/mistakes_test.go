@@ -93,7 +93,7 @@ func TestMistakes(t *testing.T) {
 		"listen: x:http-alt\n":   `listen: "x:http-alt" is not an address`,
 		"upstreams: {npm: null}": `larder.yaml: line 1: registries.npm.upstreams: there is no upstream "npm": the upstreams are maven; by default it has one of its own name, so write registries: {npm: {upstreams: []}} too`,
 		strings.Repeat("a: {", 30) + strings.Repeat("}", 30): "nested more than",
-		"x: " + strings.Repeat("y", maxFile):                 "is larger than 1MiB",
+		"x: " + strings.Repeat("y", maxFile):                 "is larger than 4MiB",
 	} {
 		_, err := load(t, text)
 		if err == nil || !strings.Contains(err.Error(), want) {
