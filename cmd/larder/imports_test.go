@@ -40,7 +40,7 @@ func layers() []layer {
 		{path: "cache/badger", own: []string{"cache"}, external: []string{"github.com/dgraph-io/badger", sync}},
 		{path: "cache/tier", own: []string{"cache"}, external: []string{"github.com/hashicorp/golang-lru"}},
 		{path: "cache", own: []string{"cache"}, external: []string{sync, system}},
-		{path: "policy/directory", own: []string{"policy", "cache"}, external: []string{sync, "github.com/hashicorp/golang-lru"}},
+		{path: "policy/directory", own: []string{"policy", "cache"}, external: []string{sync, "github.com/hashicorp/golang-lru", "github.com/go-json-experiment/json"}},
 		{path: "policy/token", own: []string{"policy", "cache"}},
 		{path: "policy/audit", own: []string{"policy", "cache"}},
 		{path: "policy/rulebook", own: []string{"policy", "cache"}},

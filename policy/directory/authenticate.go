@@ -110,7 +110,7 @@ func (t *liveToken) ended(now time.Time) string {
 // token looks a token up. What is unknown is remembered too, apart from the
 // others so that guesses push none out; a token made later has another digest.
 func (d *Directory) token(ctx context.Context, dig digest, now time.Time) (*liveToken, error) {
-	ended := d.ended.Load()
+	ended := d.changes.ofToken(dig)
 	if t, ok := d.tokens.get(dig, ended, now); ok {
 		return t, nil
 	}

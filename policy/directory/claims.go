@@ -24,7 +24,7 @@ func (d *Directory) SetClaims(ctx context.Context, claims []policy.Claim) error 
 		d.configured = old
 		return err
 	}
-	d.generation.Add(1)
+	d.changes.count(touched{})
 	return nil
 }
 
@@ -208,6 +208,6 @@ func (d *Directory) RemoveClaim(ctx context.Context, actor policy.Subject, id st
 // reloadClaims makes a change count. The generation moves again behind it, for
 // those who looked in between.
 func (d *Directory) reloadClaims(ctx context.Context) error {
-	defer d.generation.Add(1)
+	defer d.changes.count(touched{})
 	return d.loadClaims(context.WithoutCancel(ctx)) // the change is made; not to see it would be worse than to wait
 }

@@ -29,7 +29,7 @@ type Options struct {
 const (
 	cachedTokens       = 16 << 10
 	cachedGuesses      = 16 << 10
-	cachedAccounts     = 8 << 10
+	cachedAccounts     = 16 << 10
 	cachedRepositories = 8 << 10
 	cachedStandings    = 32 << 10
 )
@@ -40,12 +40,12 @@ type Directory struct {
 	index cache.Index
 	opt   Options
 
-	generation atomic.Uint64 // of accounts, repositories, grants and claims
-	ended      atomic.Uint64 // generation of the tokens: moves when one is revoked
+	changes changes
 
 	accounts     memo[string, *Account]
 	repositories memo[string, *Repository]
 	standings    memo[place, standing]
+	teamed       memo[string, bool] // whether an organization has teams
 	tokens       memo[digest, *liveToken]
 	guesses      memo[digest, struct{}] // tokens that nobody has
 	claims       atomic.Pointer[policy.Claims]
@@ -68,13 +68,14 @@ func Open(ctx context.Context, index cache.Index, opt Options) (*Directory, erro
 		}
 	}
 	d := &Directory{index: index, opt: opt}
-	var errs [6]error
+	var errs [7]error
 	d.accounts, errs[0] = newMemo[string, *Account](cachedAccounts)
 	d.repositories, errs[1] = newMemo[string, *Repository](cachedRepositories)
 	d.standings, errs[2] = newMemo[place, standing](cachedStandings)
 	d.tokens, errs[3] = newMemo[digest, *liveToken](cachedTokens)
 	d.guesses, errs[4] = newMemo[digest, struct{}](cachedGuesses)
 	d.backoff, errs[5] = newBackoff()
+	d.teamed, errs[6] = newMemo[string, bool](cachedRepositories)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("directory: %w", err)
 	}
@@ -84,16 +85,22 @@ func Open(ctx context.Context, index cache.Index, opt Options) (*Directory, erro
 	return d, nil
 }
 
-// Generation moves with every change of accounts, repositories, grants and
-// claims. Tokens do not count: nothing but Authenticate depends on them.
-func (d *Directory) Generation() uint64 { return d.generation.Load() }
+// Generation moves with every change of accounts, repositories and claims: with
+// all that Claim, Home and Visibility depend on. Tokens and what single users
+// may do are looked up per decision and do not count.
+func (d *Directory) Generation() uint64 { return d.changes.shape.Load() }
 
 func (d *Directory) now() time.Time { return d.opt.Clock() }
 
 // change runs fn in one transaction and drops what is remembered, even when it
 // failed: the outcome of a commit that was given up is unknown.
 func (d *Directory) change(ctx context.Context, what string, fn func(w cache.Writer) error) error {
-	defer d.generation.Add(1)
+	return d.changeOf(ctx, touched{}, what, fn)
+}
+
+// changeOf is change for one that concerns no more than t.
+func (d *Directory) changeOf(ctx context.Context, t touched, what string, fn func(w cache.Writer) error) error {
+	defer d.changes.count(t)
 	return d.update(ctx, what, fn)
 }
 

@@ -23,7 +23,7 @@ func (d *Directory) Grant(ctx context.Context, actor policy.Subject, full, grant
 	if err := d.mayIn(ctx, actor, full); err != nil {
 		return err
 	}
-	return d.change(ctx, "grant "+grantee+" a role in "+full, func(w cache.Writer) error {
+	return d.changeOf(ctx, concerns(grantee, full), "grant "+grantee+" a role in "+full, func(w cache.Writer) error {
 		r, err := needRepository(w, full)
 		if err != nil {
 			return err
@@ -34,6 +34,20 @@ func (d *Directory) Grant(ctx context.Context, actor policy.Subject, full, grant
 		}
 		return d.putGrant(ctx, w, actor, grant{to, audit.Resource{Repository: full}, grantKey(r.Owner, r.Name, to.key), role})
 	})
+}
+
+// concerns is what a grant in a repository touches.
+func concerns(grantee, full string) touched {
+	t := ofRepository(full)
+	if !strings.HasPrefix(grantee, teamMark) {
+		t.user = grantee // and else whoever is in the team
+	}
+	return t
+}
+
+func ofRepository(full string) touched {
+	owner, _, _ := strings.Cut(full, "/")
+	return touched{owner: owner}
 }
 
 // grantee is who a grant is for.

@@ -63,7 +63,7 @@ func (d *Directory) CreateUser(ctx context.Context, actor policy.Subject, a Acco
 	if a.Org && a.BaseRole == policy.RoleNone {
 		a.BaseRole = policy.RoleRead
 	}
-	return d.change(ctx, "create "+a.Name, func(w cache.Writer) error {
+	return d.changeOf(ctx, touched{owner: a.Name}, "create "+a.Name, func(w cache.Writer) error {
 		taken, err := has(w, accountKey(a.Name))
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func (d *Directory) Suspend(ctx context.Context, actor policy.Subject, name stri
 	if name == actor.User {
 		return fail(ErrConflict, "%s cannot suspend the own account: ask another administrator", name)
 	}
-	return d.change(ctx, "suspend "+name, func(w cache.Writer) error {
+	return d.changeOf(ctx, touched{owner: name}, "suspend "+name, func(w cache.Writer) error {
 		self, err := needAccount(w, actor.User, false)
 		if err != nil {
 			return err
@@ -128,7 +128,7 @@ func (d *Directory) Resume(ctx context.Context, actor policy.Subject, name strin
 	if err := administer(actor); err != nil {
 		return err
 	}
-	return d.change(ctx, "resume "+name, func(w cache.Writer) error {
+	return d.changeOf(ctx, touched{owner: name}, "resume "+name, func(w cache.Writer) error {
 		if err := amend(w, name, false, func(a *Account) { a.Suspended = false }); err != nil {
 			return err
 		}
@@ -181,7 +181,7 @@ func (d *Directory) SetMember(ctx context.Context, actor policy.Subject, org, us
 	if m != Owner && m != Member && m != "" {
 		return fail(ErrInvalid, "membership %.40q is not known: use owner or member", string(m))
 	}
-	return d.change(ctx, "set member "+user+" of "+org, func(w cache.Writer) error {
+	return d.changeOf(ctx, touched{user, org}, "set member "+user+" of "+org, func(w cache.Writer) error {
 		if _, err := needAccount(w, org, true); err != nil {
 			return err
 		}

@@ -28,18 +28,23 @@ func newMemo[K comparable, V any](size int) (memo[K, V], error) {
 }
 
 func (m memo[K, V]) get(k K, generation uint64, now time.Time) (V, bool) {
+	v, _, ok := m.getAt(k, generation, now)
+	return v, ok
+}
+
+// getAt is get with the time at which the value was read.
+func (m memo[K, V]) getAt(k K, generation uint64, now time.Time) (v V, at time.Time, ok bool) {
 	e, ok := m.entries.Get(k)
 	if ok && e.generation == generation {
 		if age := now.Sub(e.at); age >= 0 && age < MaxAge {
-			return e.value, true
+			return e.value, e.at, true
 		}
 	}
-	var none V
-	return none, false
+	return v, now, false
 }
 
 // put stores what was read. generation must have been taken before the read,
-// so that a change meanwhile makes the entry useless.
+// so that a change meanwhile makes the entry useless; now is the time before it.
 func (m memo[K, V]) put(k K, generation uint64, now time.Time, v V) {
 	m.entries.Add(k, memoEntry[V]{generation, now, v})
 }

@@ -76,7 +76,7 @@ func (d *Directory) GrantPackage(ctx context.Context, actor policy.Subject, res 
 	case res.Access == "":
 		return fail(ErrConflict, "%.300s takes its access from the repository %s: grant there, or give the package grants of its own first", res.Package, res.Repository)
 	}
-	return d.change(ctx, "grant "+grantee+" a role in "+res.Package, func(w cache.Writer) error {
+	return d.changeOf(ctx, concerns(grantee, res.Repository), "grant "+grantee+" a role in "+res.Package, func(w cache.Writer) error {
 		return d.grantOwn(ctx, w, actor, own{res, grantee, role})
 	})
 }

@@ -22,7 +22,7 @@ func (d *Directory) CreateRepository(ctx context.Context, actor policy.Subject, 
 	if err := d.mayIn(ctx, actor, full); err != nil {
 		return err
 	}
-	return d.change(ctx, "create repository "+full, func(w cache.Writer) error {
+	return d.changeOf(ctx, ofRepository(full), "create repository "+full, func(w cache.Writer) error {
 		if ok, err := has(w, accountKey(owner)); err != nil || !ok {
 			return orMissing(err, "user or organization", owner)
 		}
@@ -82,7 +82,7 @@ func (d *Directory) SetVisibility(ctx context.Context, actor policy.Subject, ful
 	if err := d.mayIn(ctx, actor, full); err != nil {
 		return err
 	}
-	return d.change(ctx, "change "+full, func(w cache.Writer) error {
+	return d.changeOf(ctx, ofRepository(full), "change "+full, func(w cache.Writer) error {
 		r, err := needRepository(w, full)
 		if err != nil {
 			return err

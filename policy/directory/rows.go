@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"time"
 
+	fast "github.com/go-json-experiment/json"
+
 	"larder/cache"
 	"larder/policy"
 	"larder/policy/token"
@@ -150,7 +152,9 @@ func decode(b []byte, v any) error {
 	if len(b) == 0 || b[0] != rowVersion {
 		return errors.New("row of an unknown version")
 	}
-	if err := json.Unmarshal(b[1:], v); err != nil {
+	// Three times as fast as encoding/json on what that writes, and every first
+	// decision about somebody decodes rows.
+	if err := fast.Unmarshal(b[1:], v); err != nil {
 		return fmt.Errorf("decode row: %w", err)
 	}
 	return nil

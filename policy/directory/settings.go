@@ -39,7 +39,7 @@ func (d *Directory) SetOrganization(ctx context.Context, actor policy.Subject, o
 			}
 		}
 	}
-	return d.change(ctx, "change "+org, func(w cache.Writer) error {
+	return d.changeOf(ctx, touched{owner: org}, "change "+org, func(w cache.Writer) error {
 		r := audit.Record{Action: "org.set", Resource: audit.Resource{Owner: org}, Before: audit.State{}, After: audit.State{}}
 		note := func(a Account, into audit.State) {
 			if set.BaseRole != nil {

@@ -48,7 +48,7 @@ func (d *Directory) CreateTeam(ctx context.Context, actor policy.Subject, org, n
 		return Team{}, err
 	}
 	t := Team{Org: org, Name: name, ID: id, Created: d.now().UTC()}
-	return t, d.change(ctx, "create team "+name+" of "+org, func(w cache.Writer) error {
+	return t, d.changeOf(ctx, touched{owner: org}, "create team "+name+" of "+org, func(w cache.Writer) error {
 		if _, err := needAccount(w, org, true); err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (d *Directory) DeleteTeam(ctx context.Context, actor policy.Subject, org, n
 		return err
 	}
 	for done := false; !done; {
-		err := d.change(ctx, "delete team "+name+" of "+org, func(w cache.Writer) error {
+		err := d.changeOf(ctx, touched{owner: org}, "delete team "+name+" of "+org, func(w cache.Writer) error {
 			t, err := needTeam(w, org, name)
 			if err != nil {
 				return err
@@ -192,7 +192,7 @@ func (d *Directory) SetTeamMember(ctx context.Context, actor policy.Subject, m T
 	if err := d.may(ctx, actor, policy.Organize, m.Org); err != nil {
 		return err
 	}
-	return d.change(ctx, "set member "+m.User+" of team "+m.Team+" of "+m.Org, func(w cache.Writer) error {
+	return d.changeOf(ctx, touched{m.User, m.Org}, "set member "+m.User+" of team "+m.Team+" of "+m.Org, func(w cache.Writer) error {
 		t, err := needTeam(w, m.Org, m.Team)
 		if err != nil {
 			return err

@@ -74,9 +74,11 @@ func (d *Directory) RevokeSecret(ctx context.Context, actor policy.Subject, secr
 }
 
 func (d *Directory) revoke(ctx context.Context, actor policy.Subject, title string, find func(cache.Reader) (digest, bool, error)) error {
-	defer d.ended.Add(1)
-	return d.update(ctx, "revoke token "+title, func(w cache.Writer) error {
-		dig, ok, err := find(w)
+	var dig digest // once found
+	defer func() { d.changes.revoked(dig) }()
+	return d.update(ctx, "revoke token "+title, func(w cache.Writer) (err error) {
+		var ok bool
+		dig, ok, err = find(w)
 		if err != nil {
 			return err
 		}

@@ -50,7 +50,8 @@ type Access interface {
 	// Role returns what a user may do with what a resource names, without what its
 	// visibility adds.
 	Role(ctx context.Context, user string, res policy.Resource) (policy.Role, error)
-	// Generation moves with every change that an answer above depends on.
+	// Generation moves with every change that an answer of Claim, Home or
+	// Visibility depends on. Roles are not remembered.
 	Generation() uint64
 }
 
