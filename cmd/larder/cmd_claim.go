@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"net/url"
@@ -47,24 +48,13 @@ func claimListCommand() *cobra.Command {
 	return s.flags(&cobra.Command{
 		Use: "list", Short: "List the claims", Example: "  larder claim list --json", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := s.open()
-			if err != nil {
-				return err
-			}
-			var list admin.ClaimList
-			if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/claims", nil, nil, &list); err != nil {
-				return err
-			}
-			return s.show(cmd, list.Claims, func(w io.Writer) {
-				row(w, "ID", "FORMATS", "MATCH", "REPOSITORY")
-				for _, claim := range list.Claims {
-					formats := strings.Join(claim.Formats, ",")
-					if formats == "" {
-						formats = "all"
-					}
-					row(w, claim.ID, formats, strings.Join(claim.Match, " "), claim.Repository)
-				}
-			})
+			return listing[admin.ClaimList, admin.Claim]{
+				columns: []string{"ID", "FORMATS", "MATCH", "REPOSITORY"},
+				part:    func(p admin.ClaimList) ([]admin.Claim, string) { return p.Claims, p.Next },
+				cells: func(claim admin.Claim) []string {
+					return []string{claim.ID, cmp.Or(strings.Join(claim.Formats, ","), "all"), strings.Join(claim.Match, " "), claim.Repository}
+				},
+			}.run(cmd, &s, "/api/v1/claims", url.Values{})
 		},
 	})
 }

@@ -108,24 +108,17 @@ func tokenListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List tokens that are not revoked", Example: "  larder token list --user alice", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := s.open()
-			if err != nil {
-				return err
-			}
 			query := url.Values{}
 			if user != "" {
 				query.Set("user", user)
 			}
-			var list admin.TokenList
-			if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/tokens", query, nil, &list); err != nil {
-				return err
-			}
-			return s.show(cmd, list.Tokens, func(w io.Writer) {
-				row(w, "ID", "NAME", "TOKEN", "SCOPES", "EXPIRES", "LAST USED")
-				for _, t := range list.Tokens {
-					row(w, t.ID, t.Name, t.Prefix+"..."+t.Last4, policy.JoinScopes(t.Scopes), dateTime(t.Expires, "never"), dateTime(t.LastUsed, "-"))
-				}
-			})
+			return listing[admin.TokenList, admin.Token]{
+				columns: []string{"ID", "NAME", "TOKEN", "SCOPES", "EXPIRES", "LAST USED"},
+				part:    func(p admin.TokenList) ([]admin.Token, string) { return p.Tokens, p.Next },
+				cells: func(t admin.Token) []string {
+					return []string{t.ID, t.Name, t.Prefix + "..." + t.Last4, policy.JoinScopes(t.Scopes), dateTime(t.Expires, "never"), dateTime(t.LastUsed, "-")}
+				},
+			}.run(cmd, &s, "/api/v1/tokens", query)
 		},
 	}
 	cmd.Flags().StringVar(&user, "user", "", "of this user (default: your own)")

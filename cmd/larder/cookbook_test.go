@@ -46,11 +46,11 @@ func fenced(section, language string) string {
 	return block
 }
 
-// TestPages does what the pages on access and tokens show, each as one story
+// TestPages does what the pages on access, tokens and the API show, each as one story
 // from its first command to its last.
 func TestPages(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"access", "tokens"} {
+	for _, name := range []string{"access", "tokens", "api"} {
 		page, err := os.ReadFile("../../docs/" + name + ".md")
 		if err != nil {
 			t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 // that name: every story runs the real program as a process of its own, which
 // can be killed.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"larder": main})
+	testscript.Main(m, map[string]func(){"larder": main, "curl": curl})
 }
 
 // TestScript runs the stories of testdata/script: one user's story per file,

@@ -1,6 +1,9 @@
 package admin
 
 import (
+	"slices"
+	"strings"
+
 	"larder/policy"
 )
 
@@ -19,16 +22,19 @@ func describeClaim(c policy.Claim) Claim {
 
 // ClaimList is the answer of GET /api/v1/claims.
 type ClaimList struct {
-	Claims []Claim `json:"claims" doc:"Those of the configuration first."`
+	Claims []Claim `json:"claims" doc:"By id."`
+	Page
 }
 
-func (c *call) listClaims(none, none) (ClaimList, error) {
-	all, err := c.Directory.Claims(c.r.Context(), c.caller)
-	list := ClaimList{Claims: []Claim{}}
-	for _, claim := range all {
-		list.Claims = append(list.Claims, describeClaim(claim))
+func (c *call) listClaims(q paging, _ none) (ClaimList, error) {
+	list, err := c.Directory.Claims(c.r.Context(), c.caller)
+	if err != nil {
+		return ClaimList{}, err
 	}
-	return list, err
+	id := func(c policy.Claim) string { return c.ID }
+	list = slices.SortedFunc(slices.Values(list), func(x, y policy.Claim) int { return strings.Compare(x.ID, y.ID) })
+	claims, next, err := pageOf(shown(behind(list, q.After, id), all(describeClaim)), q.Limit, func(c Claim) string { return c.ID })
+	return ClaimList{claims, Page{next}}, err
 }
 
 // NewClaim is the body of POST /api/v1/claims.

@@ -2,7 +2,9 @@
 // below /api/v1, the page that confirms a login, the probes and the metrics.
 //
 // Every call of the API is a row of one table (routes.go) that names the action
-// policy is asked about. Failures are application/problem+json (RFC 9457): what
+// policy is asked about, and the types of what it takes and gives. The document
+// at /api/v1/openapi.json is made of that table, and requests are held against
+// its schemas before a handler sees them. Failures are application/problem+json (RFC 9457): what
 // was asked, why not, what to do. Bodies are strict JSON of at most 1 MiB: an
 // unknown field is an error. Only a token is taken as a credential, never a
 // cookie, so that no other site can act for a person.

@@ -160,6 +160,9 @@ func (a *api) describeReplies(row served, op openapi.Operation) error {
 			}
 			good.Content = map[string]openapi.Media{looks.mediaType: {Schema: s}}
 		}
+		if looks.body != nil && looks.body.Implements(reflect.TypeFor[paged]()) {
+			good.Headers["Link"] = openapi.Header{Ref: "#/components/headers/Link"}
+		}
 		if looks.mediaType == ndjson {
 			// The schema of OpenAPI 3.1 is of the whole body: here it tells of each line.
 			good.Description = "Lines, each of which is JSON of this schema"

@@ -15,7 +15,7 @@ func apiInfo() openapi.Info {
 		Title: "larder", Version: "1",
 		Description: "Management of a larder server. Bodies are strict JSON of at most 1 MiB: an unknown field is an error, " +
 			"and so is an unknown query parameter. Times are RFC 3339 in UTC, sizes are bytes. Packages are named by package URL in the query. " +
-			"Each GET answers HEAD too. Lists that are long come in pages: next of one page is after of the next, and the field Link leads there. " +
+			"Each GET answers HEAD too, and each path OPTIONS. Lists that are long come in pages: next of one page is after of the next, and the field Link leads there. " +
 			"What a caller may not read answers like what does not exist.",
 	}
 }

@@ -2,7 +2,9 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http/httptest"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -167,5 +169,35 @@ func TestContractComplains(t *testing.T) {
 		if tt.want == "" && len(found) != 0 || tt.want != "" && !strings.Contains(strings.Join(found, "\n"), tt.want) {
 			t.Errorf("%s %s: %q, want %q", tt.method, tt.path, found, tt.want)
 		}
+	}
+}
+
+// docs/api.md lists the calls in the words of the table, and the failures.
+func TestPageListsEveryCall(t *testing.T) {
+	page, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := map[string]bool{}
+	for line := range strings.Lines(string(page)) {
+		if strings.HasPrefix(line, "| ") {
+			left[strings.TrimSpace(line)] = true
+		}
+	}
+	want := []string{"| call | what it does |", "| status | why |", "| --- | --- |"}
+	for _, r := range apiRoutes() {
+		want = append(want, fmt.Sprintf("| `%s %s` | %s |", r.method, r.pattern, r.summary))
+	}
+	for status, why := range failures() {
+		want = append(want, fmt.Sprintf("| %d | %s |", status, why))
+	}
+	for _, line := range want {
+		if !left[line] {
+			t.Errorf("the page lacks\n%s", line)
+		}
+		delete(left, line)
+	}
+	for line := range left {
+		t.Errorf("the page has, and the table not:\n%s", line)
 	}
 }

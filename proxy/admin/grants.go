@@ -24,7 +24,7 @@ type Granted struct {
 // GrantList is the answer of GET …/grants.
 type GrantList struct {
 	Grants []Granted `json:"grants" doc:"Of users and teams."`
-	Next   string    `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
+	Page
 	// Of a package only.
 	InheritedFrom string `json:"inherited_from,omitempty" doc:"The repository whose grants they are, OWNER/NAME; absent for grants of a package's own."`
 }
@@ -65,5 +65,5 @@ func describeGrant(g directory.Granted) Granted { return Granted{g.User, g.Team,
 
 func grantList(found iter.Seq2[Granted, error], limit int) (GrantList, error) {
 	grants, next, err := pageOf(found, limit, func(g Granted) string { return g.cursor })
-	return GrantList{Grants: grants, Next: next}, err
+	return GrantList{Grants: grants, Page: Page{next}}, err
 }

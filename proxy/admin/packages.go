@@ -84,7 +84,7 @@ func (c *call) registryOf(format string) (Registry, formats.Registry, error) {
 // PackageList is the answer of GET /api/v1/packages.
 type PackageList struct {
 	Packages []Package `json:"packages" doc:"By format and name."`
-	Next     string    `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
+	Page
 }
 
 type packagesQuery struct {
@@ -96,7 +96,7 @@ type packagesQuery struct {
 // listPackages lists hosted packages by format and name.
 func (c *call) listPackages(q packagesQuery, _ none) (PackageList, error) {
 	packages, next, err := pageOf(c.hosted(q.Format, q.Prefix, q.After), q.Limit, func(p Package) string { return p.Format + ":" + p.Name })
-	return PackageList{packages, next}, err
+	return PackageList{packages, Page{next}}, err
 }
 
 // hosted yields the packages of one format, or with "" of all, whose names

@@ -9,6 +9,35 @@ type paging struct {
 	After string `query:"after" max:"1000" doc:"Where the page begins: next of the page before."`
 }
 
+// Page is the part of the answer of such a list.
+type Page struct {
+	Next string `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
+}
+
+// paged is implemented by answers that may be one page of many.
+type paged interface{ next() string }
+
+func (p Page) next() string { return p.Next }
+
+// link leads to the next page.
+func (c *call) link(next string) {
+	q := c.r.URL.Query()
+	q.Set("after", next)
+	c.w.Header().Set("Link", "<"+c.visit.Origin+c.r.URL.Path+"?"+q.Encode()+`>; rel="next"`)
+}
+
+// behind yields the items of a list whose keys, which are in order, come after
+// one.
+func behind[T any](list []T, after string, key func(T) string) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, item := range list {
+			if key(item) > after && !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
 // pageOf reads one page; next is the cursor of its last item where more follow,
 // and "" on the last page.
 func pageOf[T any](all iter.Seq2[T, error], limit int, cursor func(T) string) (items []T, next string, err error) {

@@ -66,14 +66,14 @@ func (c *call) createUser(_ none, in NewAccount) (created[Account], error) {
 // UserList is the answer of GET /api/v1/users.
 type UserList struct {
 	Users []Account `json:"users" doc:"Users and organizations, by name."`
-	Next  string    `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
+	Page
 }
 
 // listUsers lists users and organizations.
 func (c *call) listUsers(q paging, _ none) (UserList, error) {
 	found := shown(c.Directory.Accounts(c.r.Context(), q.After), all(describeAccount))
 	users, next, err := pageOf(found, q.Limit, func(a Account) string { return a.Name })
-	return UserList{users, next}, err
+	return UserList{users, Page{next}}, err
 }
 
 // showAccount shows all of it to the user and to administrators, what members may

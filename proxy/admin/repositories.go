@@ -73,7 +73,7 @@ func (c *call) showRepository(none, none) (Repository, error) {
 // RepositoryList is the answer of GET /api/v1/repos.
 type RepositoryList struct {
 	Repositories []Repository `json:"repositories" doc:"By full name."`
-	Next         string       `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
+	Page
 }
 
 type repositoriesQuery struct {
@@ -90,7 +90,7 @@ func (c *call) listRepositories(q repositoriesQuery, _ none) (RepositoryList, er
 		return name, c.Directory.Authorize(ctx, c.caller, policy.Read, res).Verdict == policy.Allow
 	})
 	names, next, err := pageOf(found, q.Limit, func(name string) string { return name })
-	list := RepositoryList{Repositories: []Repository{}, Next: next}
+	list := RepositoryList{Repositories: []Repository{}, Page: Page{next}}
 	for _, name := range names {
 		r, err := c.repository(name)
 		if err != nil {

@@ -81,6 +81,9 @@ func (c *call) reply(answer any) error {
 	if a, ok := answer.(answerer); ok {
 		return a.send(c)
 	}
+	if p, ok := answer.(paged); ok && p.next() != "" {
+		c.link(p.next())
+	}
 	return c.sendJSON(http.StatusOK, answer)
 }
 

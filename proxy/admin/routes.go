@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"larder/formats"
 	"larder/policy"
@@ -17,8 +18,8 @@ import (
 // a sentence for the document and the statuses of failure that are its own. Those
 // that follow from the rest are added by failed. Names in braces are explained
 // in pathNames, words that are not texts in apiTypes, and an area of its own in
-// areas. Then add the call to authorities, and its failures to exchanges, which tests
-// hold against this table.
+// areas. Then add the call to authorities, its failures to exchanges, and both to
+// docs/api.md: tests hold all three against this table.
 type route struct {
 	method  string
 	pattern string // of http.ServeMux, without method and host
@@ -170,15 +171,15 @@ func (a *api) handle(fn func(*call) (any, error)) http.Handler {
 }
 
 func (c *call) dispatch(rows []served) (any, error) {
+	if c.r.Method == http.MethodOptions {
+		c.w.Header().Set("Allow", strings.Join(allowed(rows), ", "))
+		return none{}, nil // the same for everybody
+	}
 	at := slices.IndexFunc(rows, func(r served) bool {
 		return r.method == c.r.Method || r.method == http.MethodGet && c.r.Method == http.MethodHead
 	})
 	if at < 0 {
-		var allow []string
-		for _, r := range rows {
-			allow = append(allow, r.method)
-		}
-		return nil, &formats.MethodError{Allow: allow}
+		return nil, &formats.MethodError{Allow: allowed(rows)}
 	}
 	c.row = rows[at]
 	caller, err := c.Identifier.Identify(c.r, c.visit.Remote)
@@ -192,6 +193,19 @@ func (c *call) dispatch(rows []served) (any, error) {
 	}
 	c.r = c.r.WithContext(c.visit.Audited(c.r.Context()))
 	return c.row.operation.serve(c)
+}
+
+// allowed lists the methods of a path.
+func allowed(rows []served) []string {
+	allow := []string{http.MethodOptions}
+	for _, r := range rows {
+		allow = append(allow, r.method)
+		if r.method == http.MethodGet {
+			allow = append(allow, http.MethodHead)
+		}
+	}
+	slices.Sort(allow)
+	return allow
 }
 
 var errNoAction = errors.New("a route without an action is shut")

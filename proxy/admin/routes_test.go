@@ -79,7 +79,7 @@ func TestNoSuchCall(t *testing.T) {
 		w.want(404, "GET", path, w.admin, "")
 	}
 	rec := w.do("PUT", "/api/v1/tokens", w.admin, "")
-	if rec.Code != 405 || rec.Header().Get("Allow") != "GET, POST" {
+	if rec.Code != 405 || rec.Header().Get("Allow") != "GET, HEAD, OPTIONS, POST" {
 		t.Errorf("%d %v", rec.Code, rec.Header())
 	}
 	if rec := w.do("GET", "/api/v1/whoami", "", ""); rec.Header().Get("WWW-Authenticate") == "" {
@@ -133,5 +133,46 @@ func TestBodies(t *testing.T) {
 	text := w.want(400, "POST", target, w.admin, `{"name":1}`)
 	if !strings.Contains(text, "name") || strings.Contains(text, "Go ") || strings.Contains(text, "NewAccount") {
 		t.Errorf("the sentence: %s", text)
+	}
+}
+
+// Each path tells its methods, without a credential, and nothing else.
+func TestOptions(t *testing.T) {
+	w := newWorld(t)
+	for _, r := range apiRoutes() {
+		rec := w.do("OPTIONS", pathName.ReplaceAllString(r.pattern, "x"), "", "")
+		if rec.Code != 204 || !strings.Contains(rec.Header().Get("Allow"), r.method) || !strings.Contains(rec.Header().Get("Allow"), "OPTIONS") {
+			t.Errorf("%s: %d %v", r.pattern, rec.Code, rec.Header())
+		}
+	}
+}
+
+func TestLinkLeadsToTheNextPage(t *testing.T) {
+	w := newWorld(t)
+	rec := w.do("GET", "/api/v1/users?limit=1", w.admin, "")
+	if link := rec.Header().Get("Link"); link != `<http://example.com/api/v1/users?after=admin&limit=1>; rel="next"` {
+		t.Errorf("%q", link)
+	}
+	if last := w.do("GET", "/api/v1/users?limit=1&after=admin", w.admin, ""); last.Header().Get("Link") != "" {
+		t.Errorf("of the last page: %v", last.Header())
+	}
+}
+
+// What a caller mistypes is named, and what was meant.
+func TestUnknownParameters(t *testing.T) {
+	w := newWorld(t)
+	for query, words := range map[string]string{
+		"limt=3":          "did you mean limit?",
+		"colour=red":      "use limit, after",
+		"limit=1&limit=2": "is there 2 times",
+		"limit=":          "is no whole number",
+		"limit=1001":      "cannot be above 1000",
+	} {
+		if text := w.want(400, "GET", "/api/v1/users?"+query, w.admin, ""); !strings.Contains(text, words) {
+			t.Errorf("%s: %s", query, text)
+		}
+	}
+	if text := w.want(400, "GET", "/api/v1/whoami?x=1", w.admin, ""); !strings.Contains(text, "takes none") {
+		t.Errorf("%s", text)
 	}
 }

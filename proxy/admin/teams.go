@@ -18,7 +18,7 @@ type OrgMember struct {
 // MemberList is the answer of GET …/members.
 type MemberList struct {
 	Members []OrgMember `json:"members" doc:"By name."`
-	Next    string      `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
+	Page
 }
 
 // Team is a team as the API shows it.
@@ -31,7 +31,7 @@ type Team struct {
 // TeamList is the answer of GET /api/v1/orgs/{org}/teams.
 type TeamList struct {
 	Teams []Team `json:"teams" doc:"By name."`
-	Next  string `json:"next,omitempty" doc:"What after takes for the next page; absent on the last one."`
+	Page
 }
 
 func describeTeam(t directory.Team) Team { return Team{Name: t.Name, ID: t.ID, Created: t.Created} }
@@ -62,7 +62,7 @@ func (c *call) listMembers(q paging, _ none) (MemberList, error) {
 	}
 	found := shown(c.Directory.Members(c.r.Context(), org, q.After), all(func(m directory.OrgMember) OrgMember { return OrgMember(m) }))
 	members, next, err := pageOf(found, q.Limit, func(m OrgMember) string { return m.User })
-	return MemberList{members, next}, err
+	return MemberList{members, Page{next}}, err
 }
 
 func (c *call) listTeams(q paging, _ none) (TeamList, error) {
@@ -71,7 +71,7 @@ func (c *call) listTeams(q paging, _ none) (TeamList, error) {
 		return TeamList{}, err
 	}
 	teams, next, err := pageOf(shown(c.Directory.Teams(c.r.Context(), org, q.After), all(describeTeam)), q.Limit, func(t Team) string { return t.Name })
-	return TeamList{teams, next}, err
+	return TeamList{teams, Page{next}}, err
 }
 
 // team returns the team of the path to those who may see it.
@@ -96,7 +96,7 @@ func (c *call) listTeamMembers(q paging, _ none) (MemberList, error) {
 	}
 	found := shown(c.Directory.TeamMembers(c.r.Context(), t, q.After), all(func(user string) OrgMember { return OrgMember{User: user} }))
 	members, next, err := pageOf(found, q.Limit, func(m OrgMember) string { return m.User })
-	return MemberList{members, next}, err
+	return MemberList{members, Page{next}}, err
 }
 
 // putTeam makes the team where it is not there yet.

@@ -117,11 +117,14 @@ func TestListsHavePages(t *testing.T) {
 		w.want(204, "PUT", fmt.Sprintf("/api/v1/repos/acme/tools/grants/u%d", n), w.admin, `{"role":"read"}`)
 		w.want(204, "PUT", fmt.Sprintf("/api/v1/repos/acme/tools/teams/t%d", n), w.admin, `{"role":"read"}`)
 		w.want(201, "POST", "/api/v1/repos", w.admin, fmt.Sprintf(`{"name":"acme/r%d"}`, n))
+		w.want(201, "POST", "/api/v1/claims", w.admin, fmt.Sprintf(`{"match":["c%d"],"repository":"acme/tools"}`, n))
+		w.another(w.admin)
 		w.publish(fmt.Sprintf("p%d", n), "1.0.0", w.admin)
 	}
 	for path, want := range map[string]int{
 		"/api/v1/users": 8, "/api/v1/orgs/acme/members": 7, "/api/v1/orgs/acme/teams": 5, "/api/v1/orgs/acme/teams/t0/members": 5,
 		"/api/v1/repos/acme/tools/grants": 10, "/api/v1/repos?owner=acme": 7, "/api/v1/repos": 14, "/api/v1/packages": 5,
+		"/api/v1/claims": 5, "/api/v1/tokens": 6,
 	} {
 		whole := w.pages(path, 1000)
 		if len(whole) != want || !slices.Equal(w.pages(path, 2), whole) || !slices.Equal(w.pages(path, want), whole) {

@@ -37,11 +37,13 @@ func describeToken(t directory.Token) Token {
 
 // TokenList is the answer of GET /api/v1/tokens.
 type TokenList struct {
-	Tokens []Token `json:"tokens" doc:"Tokens that are not revoked, without their secrets."`
+	Tokens []Token `json:"tokens" doc:"Tokens that are not revoked, without their secrets; by id."`
+	Page
 }
 
 type tokenQuery struct {
 	User string `query:"user" doc:"Whose tokens; without it those of the caller. Those of others are for administrators."`
+	paging
 }
 
 func (c *call) listTokens(q tokenQuery, _ none) (TokenList, error) {
@@ -49,11 +51,9 @@ func (c *call) listTokens(q tokenQuery, _ none) (TokenList, error) {
 	if err != nil {
 		return TokenList{}, err
 	}
-	list := TokenList{Tokens: []Token{}}
-	for _, t := range own {
-		list.Tokens = append(list.Tokens, describeToken(t))
-	}
-	return list, nil
+	id := func(t directory.Token) string { return t.ID }
+	tokens, next, err := pageOf(shown(behind(own, q.After, id), all(describeToken)), q.Limit, func(t Token) string { return t.ID })
+	return TokenList{tokens, Page{next}}, err
 }
 
 // NewToken is the body of POST /api/v1/tokens.

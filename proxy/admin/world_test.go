@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -88,6 +89,7 @@ type world struct {
 
 	// contract is what all that do sends and gets is held against.
 	contract func() *contract
+	secrets  []string // of tokens that were made
 	// held, where it is set, are the scopes of every caller of the API.
 	held *[]policy.Scope
 
@@ -205,6 +207,7 @@ func (w *world) must(err error) {
 func (w *world) do(method, target, token, body string, lines ...string) *httptest.ResponseRecorder {
 	w.t.Helper()
 	r, rec := w.send(method, target, token, body, lines...)
+	w.everyAnswer(r, rec)
 	for _, complaint := range w.contract().broken(r, body, rec) {
 		w.t.Errorf("%s %s with %.200q: %s: %s", method, target, body, complaint, rec.Body)
 	}
@@ -232,6 +235,30 @@ func (w *world) send(method, target, token, body string, lines ...string) (*http
 	rec := httptest.NewRecorder()
 	w.edge.ServeHTTP(rec, r)
 	return r, rec
+}
+
+// everyAnswer holds what is so of all answers of the API: nobody keeps them, and
+// no secret is in them but that of a token which was just made.
+func (w *world) everyAnswer(r *http.Request, rec *httptest.ResponseRecorder) {
+	w.t.Helper()
+	if !strings.HasPrefix(r.URL.Path, "/api/") {
+		return
+	}
+	h := rec.Header()
+	if h.Get("Cache-Control") != "no-store" || h.Get("X-Request-Id") == "" || rec.Body.Len() > 0 && h.Get("X-Content-Type-Options") != "nosniff" {
+		w.t.Errorf("%s %s: fields %v", r.Method, r.URL, h)
+	}
+	if r.Method == "POST" && r.URL.Path == "/api/v1/tokens" && rec.Code == 201 {
+		var made MadeToken
+		w.read(rec.Body.String(), &made)
+		w.secrets = append(w.secrets, made.Secret)
+		return
+	}
+	for _, secret := range append(w.secrets, w.admin) {
+		if strings.Contains(rec.Body.String()+fmt.Sprint(h), secret) {
+			w.t.Errorf("%s %s tells a secret: %v %s", r.Method, r.URL, h, rec.Body)
+		}
+	}
 }
 
 // want fails unless the status is as said, and returns the body.
