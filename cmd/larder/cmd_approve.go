@@ -26,11 +26,11 @@ func policyApproveCommand() *cobra.Command {
 	var since, registry string
 	cmd := &cobra.Command{
 		Use: "approve --from-lockfile FILE", Short: "Say that versions were in use before larder saw them",
-		Long: `Say that the versions in lockfiles of npm, yarn or pnpm were in use before larder
-saw them, so that an old tree does not wait. That counts for versions which
-their upstream does not date, and which a rule about age counts from the moment
-they were first seen here. Those that it dates wait as before: see policy waive.
-For administrators.`,
+		Long: `Say that the versions in lockfiles of npm, yarn or pnpm were in use before
+larder saw them, so that an old tree does not wait. That counts for versions
+which their upstream does not date, and which a rule about age counts from the
+moment they were first seen here. Those that it dates wait as before: see
+policy waive. For administrators.`,
 		Example: "  larder policy approve --from-lockfile package-lock.json", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := beginning(since)
@@ -58,9 +58,9 @@ For administrators.`,
 			return s.show(cmd, total, func(w io.Writer) { row(w, "approved:", strconv.Itoa(total.Approved)) })
 		},
 	}
-	cmd.Flags().StringArrayVar(&files, "from-lockfile", nil, "package-lock.json, npm-shrinkwrap.json, yarn.lock or pnpm-lock.yaml; may be repeated")
-	cmd.Flags().StringVar(&since, "since", "", "`DAY` from which on they were in use (default: long enough for every rule)")
-	cmd.Flags().StringVar(&registry, "registry", "", "the registry whose upstreams they come from (default: the first of npm)")
+	cmd.Flags().StringArrayVar(&files, "from-lockfile", nil, "lock`FILE` of npm, yarn or pnpm; repeatable")
+	cmd.Flags().StringVar(&since, "since", "", "`DAY` of first use (default: old enough for any rule)")
+	cmd.Flags().StringVar(&registry, "registry", "", "of this registry (default: the first of npm)")
 	return s.flags(cmd)
 }
 

@@ -229,7 +229,7 @@ and on a terminal asks for the name. For administrators.`,
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "reset, do not only show what would be forgotten")
-	cmd.Flags().StringVar(&registry, "registry", "", "the registry whose upstreams are asked anew (default: the first of the format)")
+	cmd.Flags().StringVar(&registry, "registry", "", "of this registry (default: the first of the format)")
 	return s.flags(cmd)
 }
 
