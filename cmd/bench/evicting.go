@@ -23,8 +23,8 @@ const (
 	// What a blob of seedSize takes in the cache's budget, in bytes: a block, and
 	// 1 KiB for its records.
 	blobCost = 4<<10 + 1<<10
-	// The share of its budget that a server evicts down to.
-	freeShare = 0.95
+	// The shares of its budget above which a server evicts, and down to which.
+	fullShare, freeShare = 0.98, 0.95
 )
 
 // upkept are loads of a server that is quiet, and of one that tidies up.
@@ -58,29 +58,34 @@ func (s *seeding) whileEvicting(ctx context.Context, t target) (upkept, error) {
 	if err = errors.Join(err, ours.end()); err != nil {
 		return found, err
 	}
-	keep := max(cached-evictions, fewest)
-	ours, err = s.larder(data, s.far.URL, fmt.Sprintf("LARDER_CACHE_MAX_SIZE=%.0fB", float64(keep)*blobCost/freeShare))
+	limit := budget(cached)
+	ours, err = s.larder(data, s.far.URL, fmt.Sprintf("LARDER_CACHE_MAX_SIZE=%.0fB", limit))
 	if err != nil {
 		return found, err
 	}
 	found.busy, err = s.drives(ctx, ours, t)
 	left, leftErr := ours.cached(ctx)
-	if err == nil && leftErr == nil && (left <= keep || left >= cached) {
-		err = fmt.Errorf("no eviction was under way at the end of the loads: of %d blobs %d are left, %d stay", cached, left, keep)
+	if err == nil && leftErr == nil && (left <= limit*freeShare || left >= cached) {
+		err = fmt.Errorf("no eviction was under way at the end of the loads: of %.0f bytes %.0f are left, at most %.0f stay", cached, left, limit*freeShare)
 	}
 	return found, errors.Join(err, leftErr, ours.end())
 }
 
-// cached asks a server how many blobs it caches.
-func (s *server) cached(ctx context.Context) (int64, error) {
+// budget makes a server evict what was seeded for it, and anyhow begin.
+func budget(cached float64) float64 {
+	stay := max(cached-evictions*blobCost, fewest*blobCost)
+	return min(stay/freeShare, cached/(fullShare+0.005))
+}
+
+// cached asks a server how many bytes it caches, as its budget counts them.
+func (s *server) cached(ctx context.Context) (float64, error) {
 	var text strings.Builder
 	if _, err := s.read(ctx, "/metrics", &text, "Authorization", "Bearer "+s.token); err != nil {
 		return 0, err
 	}
-	found := regexp.MustCompile(`(?m)^larder_store_objects\{kind="cached"\} ([\d.e+]+)$`).FindStringSubmatch(text.String())
+	found := regexp.MustCompile(`(?m)^larder_store_bytes\{kind="cached"\} ([\d.e+]+)$`).FindStringSubmatch(text.String())
 	if found == nil {
-		return 0, errors.New("the metrics do not tell how many blobs are cached")
+		return 0, errors.New("the metrics do not tell how many bytes are cached")
 	}
-	n, err := strconv.ParseFloat(found[1], 64)
-	return int64(n), err
+	return strconv.ParseFloat(found[1], 64)
 }

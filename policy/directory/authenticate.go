@@ -29,7 +29,7 @@ func (t Token) expired(now time.Time) bool { return !t.Expires.IsZero() && !now.
 // address.
 func (d *Directory) Authenticate(ctx context.Context, secret string, remote netip.Addr) (policy.Subject, error) {
 	now := d.now()
-	t, reason, err := d.check(ctx, secret, remote, now)
+	t, who, reason, err := d.check(ctx, secret, remote, now)
 	if err != nil {
 		return policy.Subject{}, err
 	}
@@ -43,56 +43,51 @@ func (d *Directory) Authenticate(ctx context.Context, secret string, remote neti
 		}
 		return policy.Subject{}, d.Err()
 	}
-	who, err := d.account(ctx, t.row.User)
-	if err != nil {
-		return policy.Subject{}, err
-	}
 	if minute := now.Unix() / 60; t.used.Swap(minute) != minute {
 		d.uses.note(t.row.ID, use{At: now.UTC(), Address: remote})
 	}
 	return policy.Subject{
-		User: t.row.User, TokenID: t.row.ID, TokenKind: string(t.row.Kind), TokenLast4: t.row.Last4, Scopes: t.row.Scopes, Limits: t.row.Limits, Admin: who != nil && who.Admin,
+		User: t.row.User, TokenID: t.row.ID, TokenKind: string(t.row.Kind), TokenLast4: t.row.Last4, Scopes: t.row.Scopes, Limits: t.row.Limits, Admin: who.Admin,
 	}, nil
 }
 
 const makeNew = "make a new one with `larder token create`, or sign in again"
 
 // check returns why the token is no good, in words for whoever sent it, or "".
-// The token itself is there in both cases, if there is or was one.
-func (d *Directory) check(ctx context.Context, text string, remote netip.Addr, now time.Time) (*liveToken, string, error) {
+// The token itself is there in both cases, if there is or was one, and its user
+// where it is good.
+func (d *Directory) check(ctx context.Context, text string, remote netip.Addr, now time.Time) (t *liveToken, who *Account, reason string, err error) {
 	secret, err := token.Parse(text)
 	if err != nil {
-		return nil, "the credential is malformed: " + err.Error(), nil
+		return nil, nil, "the credential is malformed: " + err.Error(), nil
 	}
-	t, err := d.token(ctx, secret.Digest(), now)
-	if err != nil {
-		return nil, "", err
+	if t, err = d.token(ctx, secret.Digest(), now); err != nil {
+		return nil, nil, "", err
 	}
 	if reason := t.ended(now); reason != "" {
-		return t, reason, nil
+		return t, nil, reason, nil
 	}
 	for _, a := range t.ancestors {
 		parent, err := d.token(ctx, a, now)
 		if err != nil {
-			return nil, "", err
+			return nil, nil, "", err
 		}
 		if parent.ended(now) != "" {
-			return t, "the token that this one was traded for has ended: " + makeNew, nil
+			return t, nil, "the token that this one was traded for has ended: " + makeNew, nil
 		}
 	}
-	who, err := d.account(ctx, t.row.User)
-	if err != nil {
-		return nil, "", err
+	if who, err = d.account(ctx, t.row.User); err != nil {
+		return nil, nil, "", err
 	}
 	switch {
 	case who == nil:
-		return t, "the user of this token is gone: " + makeNew, nil
+		return t, nil, "the user of this token is gone: " + makeNew, nil
 	case who.Suspended:
-		return t, "the account " + who.Name + " is suspended: ask an administrator", nil
+		return t, nil, "the account " + who.Name + " is suspended: ask an administrator", nil
 	case !t.row.Limits.Address(remote):
-		return t, fmt.Sprintf("this token may not be used from the address %s: it is limited to %s", remote, strings.Join(t.row.Limits.CIDRs, ", ")), nil
+		return t, nil, fmt.Sprintf("this token may not be used from the address %s: it is limited to %s", remote, strings.Join(t.row.Limits.CIDRs, ", ")), nil
 	}
-	return t, "", nil
+	return t, who, "", nil
 }
 
 func (t *liveToken) ended(now time.Time) string {

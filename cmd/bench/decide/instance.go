@@ -31,7 +31,8 @@ type Instance struct {
 	rules     *rules.Set
 	directory *directory.Directory
 	accounts  *accounts.Accounts
-	questions []question
+	questions []question // those of Active callers or requests, and then of others
+	callers   int
 	heap      uint64 // bytes in use before it was opened
 }
 
@@ -45,13 +46,16 @@ type question struct {
 // meanwhile.
 func Open(ctx context.Context, data string, size Size, callers []seed.Caller) (*Instance, error) {
 	i := &Instance{}
-	for _, c := range callers {
-		q, err := ask(ctx, c)
+	for n := range max(len(callers), Active) {
+		// Few callers make as many requests: else these alone would lie nearer to
+		// the processor, and look cheaper.
+		q, err := ask(ctx, callers[n%len(callers)])
 		if err != nil {
 			return nil, err
 		}
 		i.questions = append(i.questions, q)
 	}
+	i.callers = len(callers)
 	i.heap = heap()
 	i.claims = Claims(size.Claims)
 	var err error

@@ -13,7 +13,8 @@ type Cost struct {
 	Allocs float64
 }
 
-// Active is how many callers take turns in Hot: every user of a large instance.
+// Active is how many requests take turns in Hot: one of every user of a large
+// instance.
 const Active = 10_000
 
 // asked is how many decisions one figure is made of, at least.
@@ -22,7 +23,7 @@ const asked = 20_000
 // Hot is the cost for callers who have just asked: the first Active of them, in
 // turn.
 func (i *Instance) Hot(ctx context.Context) (Cost, error) {
-	some := i.questions[:min(Active, len(i.questions))]
+	some := i.questions[:Active]
 	for range 2 {
 		if err := i.all(ctx, some); err != nil {
 			return Cost{}, err
@@ -42,7 +43,7 @@ func (i *Instance) Hot(ctx context.Context) (Cost, error) {
 // Cold is the cost of the first decision about a caller, of whom nothing is
 // remembered.
 func (i *Instance) Cold(ctx context.Context) (Cost, error) {
-	some := i.questions[:min(Active, len(i.questions))]
+	some := i.questions[:min(Active, i.callers)]
 	var sum Cost
 	n := 0
 	for ; n < asked; n += len(some) {
@@ -62,11 +63,10 @@ func (i *Instance) Cold(ctx context.Context) (Cost, error) {
 // Any is the cost for tokens drawn from all there are, once the first Active
 // callers have asked. Where there are no others, those ask again.
 func (i *Instance) Any(ctx context.Context) (Cost, error) {
-	first := min(Active, len(i.questions))
-	if err := i.all(ctx, i.questions[:first]); err != nil {
+	if err := i.all(ctx, i.questions[:Active]); err != nil {
 		return Cost{}, err
 	}
-	others := i.questions[first:]
+	others := i.questions[Active:]
 	if len(others) == 0 {
 		others = i.questions
 	}
