@@ -19,6 +19,7 @@ type liveToken struct {
 	row       tokenRow
 	ancestors []digest
 	used      atomic.Int64 // the minute, Unix, in which its use was last noted
+	holder    atomic.Pointer[memoEntry[*Account]]
 }
 
 func (t Token) expired(now time.Time) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) }
@@ -76,7 +77,7 @@ func (d *Directory) check(ctx context.Context, text string, remote netip.Addr, n
 			return t, nil, "the token that this one was traded for has ended: " + makeNew, nil
 		}
 	}
-	if who, err = d.account(ctx, t.row.User); err != nil {
+	if who, err = d.holder(ctx, t, now); err != nil {
 		return nil, nil, "", err
 	}
 	switch {
@@ -88,6 +89,20 @@ func (d *Directory) check(ctx context.Context, text string, remote netip.Addr, n
 		return t, nil, fmt.Sprintf("this token may not be used from the address %s: it is limited to %s", remote, strings.Join(t.row.Limits.CIDRs, ", ")), nil
 	}
 	return t, who, "", nil
+}
+
+// holder returns the account of a token's user, nil for one who is gone. It is
+// remembered with the token, which spares every request a look for it.
+func (d *Directory) holder(ctx context.Context, t *liveToken, now time.Time) (*Account, error) {
+	generation := d.changes.ofAccount(t.row.User)
+	if e := t.holder.Load(); e != nil && e.good(generation, now) {
+		return e.value, nil
+	}
+	who, at, err := d.accountAt(ctx, t.row.User)
+	if err == nil {
+		t.holder.Store(&memoEntry[*Account]{generation, at, who})
+	}
+	return who, err
 }
 
 func (t *liveToken) ended(now time.Time) string {

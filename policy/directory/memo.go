@@ -22,6 +22,11 @@ type memoEntry[V any] struct {
 	value      V
 }
 
+func (e *memoEntry[V]) good(generation uint64, now time.Time) bool {
+	age := now.Sub(e.at)
+	return e.generation == generation && age >= 0 && age < MaxAge
+}
+
 func newMemo[K comparable, V any](size int) (memo[K, V], error) {
 	c, err := lru.New[K, memoEntry[V]](size)
 	return memo[K, V]{c}, err
@@ -34,11 +39,8 @@ func (m memo[K, V]) get(k K, generation uint64, now time.Time) (V, bool) {
 
 // getAt is get with the time at which the value was read.
 func (m memo[K, V]) getAt(k K, generation uint64, now time.Time) (v V, at time.Time, ok bool) {
-	e, ok := m.entries.Get(k)
-	if ok && e.generation == generation {
-		if age := now.Sub(e.at); age >= 0 && age < MaxAge {
-			return e.value, e.at, true
-		}
+	if e, ok := m.entries.Get(k); ok && e.good(generation, now) {
+		return e.value, e.at, true
 	}
 	return v, now, false
 }

@@ -34,9 +34,19 @@ type names struct {
 	exact       map[string][]*entry
 	heads       map[string][]*entry
 	tails       map[string][]*entry
-	headLengths []int
-	tailLengths []int
+	headLengths []length
+	tailLengths []length
 }
+
+// length is one that some heads or tails have.
+type length struct {
+	n int
+	// edges are the bytes that stand next to the wildcard. Most names have
+	// another there, and need no look into the map.
+	edges [256 / 64]uint64
+}
+
+func (l *length) has(edge byte) bool { return l.edges[edge/64]&(1<<(edge%64)) != 0 }
 
 func newNames() *names {
 	return &names{exact: map[string][]*entry{}, heads: map[string][]*entry{}, tails: map[string][]*entry{}}
@@ -54,31 +64,35 @@ func (n *names) add(e *entry) {
 		n.exact[name] = append(n.exact[name], e)
 	case len(tail) > len(head):
 		n.tails[tail] = append(n.tails[tail], e)
-		n.tailLengths = with(n.tailLengths, len(tail))
+		n.tailLengths = with(n.tailLengths, len(tail), tail[0])
 	default:
 		n.heads[head] = append(n.heads[head], e)
-		n.headLengths = with(n.headLengths, len(head))
+		n.headLengths = with(n.headLengths, len(head), name[max(0, len(head)-1)])
 	}
 }
 
-func with(list []int, n int) []int {
-	if slices.Contains(list, n) {
-		return list
+func with(list []length, n int, edge byte) []length {
+	i := slices.IndexFunc(list, func(l length) bool { return l.n == n })
+	if i < 0 {
+		i, list = len(list), append(list, length{n: n})
 	}
-	return append(list, n)
+	list[i].edges[edge/64] |= 1 << (edge % 64)
+	return list
 }
 
 // find appends the entries that cover a folded name.
 func (n *names) find(name string, found []*entry) []*entry {
 	found = append(found, n.exact[name]...)
-	for _, length := range n.headLengths {
-		if length <= len(name) {
-			found = covering(n.heads[name[:length]], name, found)
+	for i := range n.headLengths {
+		l := &n.headLengths[i]
+		if l.n == 0 || l.n <= len(name) && l.has(name[l.n-1]) {
+			found = covering(n.heads[name[:l.n]], name, found)
 		}
 	}
-	for _, length := range n.tailLengths {
-		if length <= len(name) {
-			found = covering(n.tails[name[len(name)-length:]], name, found)
+	for i := range n.tailLengths {
+		l := &n.tailLengths[i]
+		if l.n <= len(name) && l.has(name[len(name)-l.n]) {
+			found = covering(n.tails[name[len(name)-l.n:]], name, found)
 		}
 	}
 	return found
