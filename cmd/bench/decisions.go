@@ -22,11 +22,12 @@ import (
 const (
 	hotLine     = 10 * time.Microsecond
 	firstLine   = 100 * time.Microsecond // with reads of the index
-	againstLine = 2                      // a large instance against a small one
-	moreAllocs  = 1                      // in a large instance
-	holdLine    = 100 << 20              // bytes, more than a small one
-	anyTokens   = 20_000                 // tokens that no user of the hot ones has
-	strangers   = 20_000                 // requests to a server before its memory is looked at
+	stormLine   = 100 * time.Microsecond
+	againstLine = 2         // a large instance against a small one
+	moreAllocs  = 1         // in a large instance
+	holdLine    = 100 << 20 // bytes, more than a small one
+	anyTokens   = 20_000    // tokens that no user of the hot ones has
+	strangers   = 20_000    // requests to a server before its memory is looked at
 	askers      = 8
 )
 
@@ -48,6 +49,7 @@ func companies() []company {
 type decided struct {
 	hot, cold, anyone []decide.Cost
 	heap              int64
+	calm, storm       decide.Crowd
 	starts            []time.Duration
 	memory            int64 // anonymous, of a server
 }
@@ -82,6 +84,15 @@ func decisions(ctx context.Context, b *bench) error {
 		}
 		// The database may still have tidied up before; the small one stays as it is.
 		found[1].heap = min(found[1].heap, open[1].Heap())
+	}
+	for i := range open {
+		var err error
+		if found[i].calm, err = open[i].Crowd(ctx, false); err == nil {
+			found[i].storm, err = open[i].Crowd(ctx, true)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	b.decisionsTable(found[0], found[1])
 	return nil
@@ -204,6 +215,20 @@ func (b *bench) decisionsTable(small, large decided) {
 		}
 		rows = append(rows, []string{"its allocations", fmt.Sprintf("%.1f", little.Allocs), allocs, ""})
 	}
+	for _, r := range []struct {
+		name         string
+		small, large decide.Crowd
+		line         time.Duration
+	}{
+		{"decisions of 64 at once, p50, p99, longest", small.calm, large.calm, 0},
+		{"the same while grants change 100 times a second", small.storm, large.storm, stormLine},
+	} {
+		text := crowded(r.large)
+		if r.line > 0 {
+			text += b.hold(r.large.P99 <= r.line, ", p99 ≤ "+micros(r.line))
+		}
+		rows = append(rows, []string{r.name, crowded(r.small), text, ""})
+	}
 	start, starts := median(small.starts), median(large.starts)
 	rows = append(rows,
 		[]string{"heap held", bytesText(small.heap), bytesText(large.heap) + b.hold(large.heap <= holdLine, ", ≤ "+bytesText(holdLine)), ""},
@@ -216,6 +241,10 @@ func (b *bench) decisionsTable(small, large decided) {
 		head = append(head, fmt.Sprintf("%s: %d users, %d grants, %d tokens, %d rules", c.name, c.people.Users, c.people.Grants, c.people.Tokens, c.size.Rules))
 	}
 	table(b.out, "policy | "+strings.Join(head, " | ")+" | large against small", rows)
+}
+
+func crowded(c decide.Crowd) string {
+	return fmt.Sprintf("%s, %s, %s", micros(c.P50), micros(c.P99), micros(c.Longest))
 }
 
 // typical is the cheapest: in other rounds somebody else worked on the machine.

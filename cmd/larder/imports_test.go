@@ -25,7 +25,7 @@ func layers() []layer {
 	)
 	return []layer{
 		{path: "cmd/bench/seed", own: []string{"cache", "policy"}, external: []string{sync}},
-		{path: "cmd/bench/decide", own: []string{"cache", "policy", "proxy/accounts", "cmd/bench/seed"}},
+		{path: "cmd/bench/decide", own: []string{"cache", "policy", "proxy/accounts", "cmd/bench/seed"}, external: []string{sync}},
 		{path: "cmd/bench", own: []string{"upstream/upstreamtest"}, external: []string{sync}},
 		{path: "cmd/larder/config", own: []string{"upstream", "policy", "cache", "formats"}, external: []string{"go.yaml.in/yaml"}},
 		{path: "cmd", own: []string{""}, external: []string{""}},

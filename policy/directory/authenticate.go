@@ -146,8 +146,8 @@ func (d *Directory) token(ctx context.Context, dig digest, now time.Time) (*live
 		}
 		t.ancestors = append(t.ancestors, a)
 	}
-	if old, ok := d.tokens.entries.Peek(dig); ok {
-		t.used.Store(old.value.used.Load())
+	if old, ok := d.tokens.last(dig); ok {
+		t.used.Store(old.used.Load())
 	}
 	d.tokens.put(dig, ended, now, t)
 	return t, nil

@@ -26,6 +26,7 @@ type Size struct{ Rules, Waivers, Claims int }
 
 // Instance is what decides over one data folder.
 type Instance struct {
+	data      string
 	index     *badger.Index
 	claims    []policy.Claim
 	rules     *rules.Set
@@ -38,6 +39,7 @@ type Instance struct {
 
 // question is a request made ready, so that only the decision is measured.
 type question struct {
+	user     string
 	request  *http.Request
 	resource policy.Resource
 }
@@ -45,7 +47,7 @@ type question struct {
 // Open opens an instance of a size, for these callers. Nothing of it may run
 // meanwhile.
 func Open(ctx context.Context, data string, size Size, callers []seed.Caller) (*Instance, error) {
-	i := &Instance{}
+	i := &Instance{data: data}
 	for n := range max(len(callers), Active) {
 		// Few callers make as many requests: else these alone would lie nearer to
 		// the processor, and look cheaper.
@@ -78,7 +80,7 @@ func ask(ctx context.Context, c seed.Caller) (question, error) {
 	}
 	r.Header.Set("Authorization", "Bearer "+c.Token)
 	owner, _, _ := strings.Cut(c.Repository, "/")
-	return question{r, policy.Resource{
+	return question{c.User, r, policy.Resource{
 		Format: "npm", Registry: "npm", Package: "@" + owner + "/thing", Version: "1.2.3",
 		Repository: c.Repository, Visibility: policy.Private, Hosted: true,
 	}}, nil
