@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"reflect"
 	"runtime"
 	"strings"
@@ -35,8 +36,8 @@ func handler[Q, B, A any](fn func(*call, Q, B) (A, error)) operation {
 		serve: func(c *call) (any, error) {
 			var query Q
 			var body B
-			if err := openapi.Read(c.row.query, c.r.URL.Query(), reflect.ValueOf(&query).Elem()); err != nil {
-				return nil, bad("%s", err)
+			if err := c.query(reflect.ValueOf(&query).Elem()); err != nil {
+				return nil, err
 			}
 			if c.row.body != nil {
 				if err := c.body(c.row.body, &body); err != nil {
@@ -46,6 +47,18 @@ func handler[Q, B, A any](fn func(*call, Q, B) (A, error)) operation {
 			return fn(c, query, body)
 		},
 	}
+}
+
+// query reads the parameters of a call into v.
+func (c *call) query(v reflect.Value) error {
+	values, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return bad("the query cannot be read: write what is not a letter or digit as %%2F, and & between parameters")
+	}
+	if err := openapi.Read(c.row.query, values, v); err != nil {
+		return bad("%s", err)
+	}
+	return nil
 }
 
 // served is a route with what is known of the types of its operation.

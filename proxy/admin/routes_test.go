@@ -167,6 +167,8 @@ func TestUnknownParameters(t *testing.T) {
 		"limit=1&limit=2": "is there 2 times",
 		"limit=":          "is no whole number",
 		"limit=1001":      "cannot be above 1000",
+		"limit=%zz":       "the query cannot be read",
+		"limit=1;after=a": "the query cannot be read",
 	} {
 		if text := w.want(400, "GET", "/api/v1/users?"+query, w.admin, ""); !strings.Contains(text, words) {
 			t.Errorf("%s: %s", query, text)
