@@ -211,7 +211,7 @@ func (n *node) edge(reload func(context.Context) error) (http.Handler, error) {
 		return nil, err
 	}
 	opt := proxy.Options{
-		Identifier: n.metrics.Identifier(n.accounts), Authorizer: n.metrics.Authorizer(n.directory), Accounts: n.accounts,
+		Identifier: n.metrics.Identifier(n.accounts), Authorizer: n.metrics.Authorizer(n.directory), Accounts: n.metrics.Accounts(n.accounts),
 		PublicURL: n.cfg.PublicURL, Log: n.requests, Metrics: n.metrics, Hosts: map[string]string{},
 		Handlers: handlers, Refusals: refusals{n},
 	}

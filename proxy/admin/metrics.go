@@ -273,6 +273,26 @@ func (i countingIdentifier) Identify(r *http.Request, remote netip.Addr) (policy
 	return caller, err
 }
 
+// Accounts wraps those that formats use, so that refused logins are counted with
+// the other credentials.
+func (m *Metrics) Accounts(inner formats.Accounts) formats.Accounts {
+	return countingAccounts{inner, m.auth}
+}
+
+type countingAccounts struct {
+	formats.Accounts
+	count *prometheus.CounterVec
+}
+
+func (a countingAccounts) Login(ctx context.Context, from netip.Addr, name, password string) (string, error) {
+	secret, err := a.Accounts.Login(ctx, from, name, password)
+	// A good credential that may make no session is none that was refused.
+	if reason := refusedBy(err); reason == "invalid" || reason == "throttled" {
+		a.count.WithLabelValues(reason).Inc()
+	}
+	return secret, err
+}
+
 func refusedBy(err error) string {
 	var wait interface{ RetryAfter() time.Duration }
 	switch {

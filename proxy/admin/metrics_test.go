@@ -157,6 +157,32 @@ func TestRefusedCredentialsAreCounted(t *testing.T) {
 	wantSamples(t, m, want)
 }
 
+// logins is the Accounts whose every login fails in one way.
+type logins struct {
+	formats.Accounts
+	err error
+}
+
+func (l logins) Login(context.Context, netip.Addr, string, string) (string, error) {
+	return "", l.err
+}
+
+func TestRefusedLoginsAreCounted(t *testing.T) {
+	m := NewMetrics("x")
+	for _, err := range []error{
+		nil, formats.Refuse(policy.ErrUnauthenticated, "x"), &directory.ThrottledError{Wait: time.Second},
+		formats.Refuse(policy.ErrDenied, "x"), formats.Refuse(formats.ErrConflict, "x"),
+	} {
+		if _, got := m.Accounts(logins{err: err}).Login(t.Context(), netip.Addr{}, "ann", "no"); got != err {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+	wantSamples(t, m, map[string]string{
+		`larder_auth_failures_total{reason="invalid"}`:   "1",
+		`larder_auth_failures_total{reason="throttled"}`: "1",
+	})
+}
+
 // verdicts is an Authorizer that says what it is told to.
 type verdicts struct{ d policy.Decision }
 
