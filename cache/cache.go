@@ -18,6 +18,8 @@ var (
 	// ErrUnhealthy says that a durable write failed before; the Index takes no
 	// further ones until the process is restarted, reads go on.
 	ErrUnhealthy = errors.New("the store refuses writes after a failed one")
+	// ErrBusy says that a session is open already: two writers would mix their bytes.
+	ErrBusy = errors.New("the session is in use")
 	// ErrAborted is what followers of a Partial see when its writer gave up
 	// without naming a cause.
 	ErrAborted = errors.New("the write was given up")

@@ -64,7 +64,7 @@ func life(ctx context.Context, s *disk.Store, h *history) error {
 // was acknowledged must be there, all that is there must be whole, and nothing
 // unfinished may be left.
 func TestPowerCut(t *testing.T) {
-	for _, loss := range []faultfs.Loss{faultfs.LoseNames, faultfs.KeepNames} {
+	for _, loss := range []faultfs.Loss{faultfs.LoseNames, faultfs.KeepNames, faultfs.KeepLengths} {
 		for n := 0; ; n++ {
 			if cutAfter(t, n, loss) {
 				break // the run came to its end

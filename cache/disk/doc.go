@@ -4,7 +4,8 @@
 // Layout, version 1:
 //
 //	ROOT/blobs/ab/abcdef…  one file per blob, named by its 64 hex digits, 0444
-//	ROOT/tmp/              unfinished writes; emptied at start except for u-*
+//	ROOT/tmp/              unfinished writes; emptied at start
+//	ROOT/tmp/u-ID          sessions: these stay until they are dropped
 //	ROOT/quarantine/       blobs whose bytes went bad: kept, never served
 //	ROOT/ballast           room in reserve, given up to start on a full volume
 //	ROOT/LOCK              flock held for life, with the pid of its holder
@@ -14,4 +15,8 @@
 // in that order: a digest path holds exactly the bytes of that digest, or
 // nothing, whenever the power goes. Followers of an unfinished write open its
 // file themselves, so that a slow reader slows nobody.
+//
+// A session is synced before its state is given out, so that the running
+// checksums of the state never vouch for bytes that a power cut took, and cut
+// to the length of its state before it is written on.
 package disk

@@ -15,19 +15,27 @@ import (
 // may put another in between that fails, records or forgets what was not
 // synced (faultfs). Names are paths as of package os, and so are the errors.
 type FS interface {
+	Names
 	// Create makes a new file for writing, mode 0444; an existing one is an error.
 	Create(name string) (File, error)
+	// Append opens a file that Create made, to write on at its end, and returns
+	// its size in bytes.
+	Append(name string) (File, int64, error)
 	// Open opens a file or folder for reading. It is a file of the kernel, so
 	// that it can be sent without copying.
 	Open(name string) (*os.File, error)
+	// Statfs measures the volume that holds name.
+	Statfs(name string) (Space, error)
+}
+
+// Names are the operations on what files are called.
+type Names interface {
 	Stat(name string) (fs.FileInfo, error)
 	// Rename moves a file in one step, in place of an existing one.
 	Rename(from, to string) error
 	Remove(name string) error
 	// SyncDir makes the names in a folder durable.
 	SyncDir(name string) error
-	// Statfs measures the volume that holds name.
-	Statfs(name string) (Space, error)
 }
 
 // File is a file being written.
@@ -61,6 +69,23 @@ func (OS) Create(name string) (File, error) {
 		return nil, err
 	}
 	return osFile{f}, nil
+}
+
+// Append opens a file to write on at its end.
+func (OS) Append(name string) (File, int64, error) {
+	// Its mode lets nobody write, its owner included, who may change the mode.
+	if err := os.Chmod(name, blobMode|0o200); err != nil {
+		return nil, 0, err
+	}
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_APPEND, 0)
+	if err != nil {
+		return nil, 0, errors.Join(err, os.Chmod(name, blobMode))
+	}
+	info, err := f.Stat()
+	if err := errors.Join(err, f.Chmod(blobMode)); err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return osFile{f}, info.Size(), nil
 }
 
 // Open opens a file or folder for reading. Where the system can, reading does

@@ -27,7 +27,7 @@ const (
 	longestVersion = 256
 	// Names that making and checking the folder uses in tmp.
 	probeName, versionName = "probe", "VERSION"
-	// keptPrefix marks uploads in tmp that outlive the process.
+	// keptPrefix marks sessions in tmp: they outlive the process.
 	keptPrefix = "u-"
 )
 
@@ -37,11 +37,12 @@ var ErrVersion = errors.New("unknown version of the data folder")
 // layout names the paths below one root.
 type layout struct{ root string }
 
-func (l layout) blobs() string      { return filepath.Join(l.root, "blobs") }
-func (l layout) tmp() string        { return filepath.Join(l.root, "tmp") }
-func (l layout) quarantine() string { return filepath.Join(l.root, "quarantine") }
-func (l layout) version() string    { return filepath.Join(l.root, versionName) }
-func (l layout) lock() string       { return filepath.Join(l.root, "LOCK") }
+func (l layout) blobs() string            { return filepath.Join(l.root, "blobs") }
+func (l layout) tmp() string              { return filepath.Join(l.root, "tmp") }
+func (l layout) quarantine() string       { return filepath.Join(l.root, "quarantine") }
+func (l layout) session(id string) string { return filepath.Join(l.tmp(), keptPrefix+id) }
+func (l layout) version() string          { return filepath.Join(l.root, versionName) }
+func (l layout) lock() string             { return filepath.Join(l.root, "LOCK") }
 
 // folder is the one of the 256 that holds digests beginning with b.
 func (l layout) folder(b byte) string {

@@ -25,7 +25,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// hold opens the folder, begins a write, says so, and waits for its end.
+// heldSession is what the child writes beside it: heldBytes, which it saves, and
+// then more.
+const heldSession = "HELD"
+
+func heldBytes() []byte { return body("held", 70_000) }
+
+// hold opens the folder, begins a write and a session, says so with the state
+// of the session, and waits for its end.
 func hold(root string) error {
 	s, err := openSmall(root, nil)
 	if err != nil {
@@ -38,15 +45,30 @@ func hold(root string) error {
 	if _, err := p.Write(make([]byte, 100_000)); err != nil {
 		return err
 	}
-	fmt.Println("held")
+	x, err := s.BeginSession(context.Background(), heldSession)
+	if err != nil {
+		return err
+	}
+	if _, err := x.Write(heldBytes()); err != nil {
+		return err
+	}
+	state, err := x.Save(context.Background())
+	if err != nil {
+		return err
+	}
+	if _, err := x.Write([]byte("never saved")); err != nil {
+		return err
+	}
+	fmt.Printf("held %x\n", state)
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return err
 }
 
 // holder is a process that holds a folder.
 type holder struct {
-	cmd *exec.Cmd
-	in  io.Closer
+	cmd   *exec.Cmd
+	in    io.Closer
+	state []byte // of heldSession
 }
 
 // startHolder returns once the folder is held.
@@ -65,11 +87,11 @@ func startHolder(t *testing.T, root string) *holder {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	h := &holder{cmd, in}
+	h := &holder{cmd: cmd, in: in}
 	t.Cleanup(func() { _ = h.kill() })
 	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil || line != "held\n" {
-		t.Fatalf("the other process says %q: %v", line, err)
+	if _, scanErr := fmt.Sscanf(line, "held %x\n", &h.state); err != nil || scanErr != nil {
+		t.Fatalf("the other process says %q: %v, %v", line, err, scanErr)
 	}
 	return h
 }

@@ -52,7 +52,7 @@ func TestSecondProcess(t *testing.T) {
 	if pid := fmt.Sprint("process ", h.cmd.Process.Pid); !errors.Is(err, disk.ErrLocked) || !strings.Contains(err.Error(), pid) {
 		t.Errorf("got %v, want %v by %s", err, disk.ErrLocked, pid)
 	}
-	if left, err := os.ReadDir(filepath.Join(root, "tmp")); err != nil || len(left) != 1 {
+	if left, err := os.ReadDir(filepath.Join(root, "tmp")); err != nil || len(left) != 2 {
 		t.Errorf("the refused process touched what the other writes: %v, %v", left, err)
 	}
 	if err := h.leave(); err != nil {
@@ -72,10 +72,12 @@ func TestKilledProcess(t *testing.T) {
 	if err := h.kill(); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := os.ReadDir(filepath.Join(root, "tmp")); err != nil || len(left) != 1 {
-		t.Fatalf("this test wants an unfinished write: %v, %v", left, err)
+	if left, err := os.ReadDir(filepath.Join(root, "tmp")); err != nil || len(left) != 2 {
+		t.Fatalf("this test wants an unfinished write and a session: %v, %v", left, err)
 	}
-	open(t, root, nil)
+	if err := open(t, root, nil).DropSession(t.Context(), heldSession); err != nil {
+		t.Fatal(err)
+	}
 	wantNoTmp(t, root)
 }
 

@@ -33,6 +33,7 @@ type partial struct {
 	failed    error // the first failure; nothing but Abort helps
 	verified  bool
 	committed bool
+	resumable bool // the name is that of a session
 	blob      cache.Blob
 
 	mu   sync.Mutex // held while the file changes its name
@@ -219,14 +220,22 @@ func (p *partial) Commit(ctx context.Context) error {
 	return nil
 }
 
-// publish is W4 to W6 of the write path. A failed sync is never tried again.
-func (p *partial) publish() error {
+// sync makes what was written durable. A failed one is never tried again.
+func (p *partial) sync() error {
 	if err := p.file.Sync(); outOfRoom(err) {
 		// Blocks that are taken only now (copy on write, thin volumes, NFS): this
 		// file is lost and says so, and no other is.
 		return fmt.Errorf("sync: %w", classify(err))
 	} else if err != nil {
 		return p.store.syncFailed(err)
+	}
+	return nil
+}
+
+// publish is W4 to W6 of the write path.
+func (p *partial) publish() error {
+	if err := p.sync(); err != nil {
+		return err
 	}
 	err := p.file.Close()
 	p.file = nil
@@ -268,6 +277,19 @@ func (p *partial) Abort(cause error) {
 	p.drop()
 }
 
+// leave closes the file and keeps it under its name in tmp.
+func (p *partial) leave() error {
+	err := p.file.Close()
+	p.file = nil
+	p.release()
+	p.fail(fmt.Errorf("it was closed: %w", cache.ErrAborted))
+	p.mark.Fail(p.failed)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.path = ""
+	return err
+}
+
 // drop closes and removes the file, unless it has its final name. Errors leave
 // at most a file in tmp, which the next start removes.
 func (p *partial) drop() {
@@ -280,7 +302,11 @@ func (p *partial) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.path != "" && p.path != p.store.layout.blob(p.blob.Digest) {
-		_ = p.store.fs.Remove(p.path)
+		remove := p.store.fs.Remove
+		if p.resumable {
+			remove = p.store.discard
+		}
+		_ = remove(p.path)
 	}
 	p.path = ""
 }

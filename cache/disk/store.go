@@ -15,9 +15,13 @@ import (
 	"time"
 
 	"larder/cache"
+	"larder/cache/sessions"
 )
 
-var _ cache.Store = (*Store)(nil)
+var (
+	_ cache.Store    = (*Store)(nil)
+	_ cache.Sessions = (*Store)(nil)
+)
 
 // ErrClosed says that the Store was closed.
 var ErrClosed = errors.New("the store is closed")
@@ -39,9 +43,12 @@ type Store struct {
 	// folders, so that a Commit never relies on a blob that goes at that moment.
 	names [256]sync.Mutex
 
+	book sessions.Book
+
 	mu     sync.Mutex
 	closed bool
-	sick   error // the first failed sync
+	sick   error             // the first failed sync
+	files  map[*session]File // of the open sessions, for Close
 }
 
 // Open takes the folder root (made when missing) for this process alone,
@@ -61,7 +68,7 @@ func Open(root string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the data folder: %w", err)
 	}
-	s := &Store{layout: l, fs: o.FS, lock: held}
+	s := &Store{layout: l, fs: o.FS, lock: held, files: map[*session]File{}}
 	err = l.prepare(s.fs)
 	if err == nil {
 		s.room, err = PrepareRoom(s.fs, root, o.Room)
@@ -84,8 +91,9 @@ func (s *Store) Health() error {
 	return s.sick
 }
 
-// Close lets go of the folder. Writes under way can no longer be committed;
-// open blobs stay readable. A second Close is harmless.
+// Close lets go of the folder. Writes under way can no longer be committed, and
+// those of sessions fail: they may go on in another process. Open blobs stay
+// readable. A second Close is harmless.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,33 +101,46 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	return s.lock.Close()
+	var err error
+	for _, f := range s.files {
+		err = errors.Join(err, f.Close())
+	}
+	return errors.Join(err, s.lock.Close())
 }
 
 // Begin starts a write. Errors: cache.ErrFull, cache.ErrUnhealthy, ErrClosed.
 func (s *Store) Begin(ctx context.Context, size int64, also ...cache.Algorithm) (cache.Partial, error) {
-	if err := s.writable(ctx); err != nil {
-		return nil, fmt.Errorf("begin a blob: %w", err)
-	}
 	hasher, err := cache.NewHasher(also...)
 	if err != nil {
 		return nil, fmt.Errorf("begin a blob: %w", err)
 	}
+	p, err := s.begin(ctx, rand.Text(), size, hasher)
+	if err != nil {
+		return nil, fmt.Errorf("begin a blob of %d bytes: %w", size, err)
+	}
+	return p, nil
+}
+
+// begin makes the file name in tmp.
+func (s *Store) begin(ctx context.Context, name string, size int64, hasher *cache.Hasher) (*partial, error) {
+	if err := s.writable(ctx); err != nil {
+		return nil, err
+	}
 	// Asked before the file is made: a refusal leaves nothing behind.
 	promised, err := s.room.take(max(size, 0))
 	if err != nil {
-		return nil, fmt.Errorf("begin a blob: %w", err)
+		return nil, err
 	}
-	path := filepath.Join(s.layout.tmp(), rand.Text())
+	path := filepath.Join(s.layout.tmp(), name)
 	f, err := s.fs.Create(path)
 	if err != nil {
 		s.room.release(promised)
-		return nil, fmt.Errorf("begin a blob: %w", classify(err))
+		return nil, classify(err)
 	}
 	p := &partial{store: s, hash: hasher, announced: size, promised: promised, file: f, path: path}
 	if err := p.allocate(size); err != nil {
 		p.drop()
-		return nil, fmt.Errorf("begin a blob of %d bytes: %w", size, err)
+		return nil, err
 	}
 	return p, nil
 }
@@ -271,6 +292,17 @@ func (s *Store) syncFolder(dir string) error {
 		return err
 	}
 	return s.syncFailed(err)
+}
+
+// discard removes the file of a session while the folder is held: after that
+// another process may have it.
+func (s *Store) discard(path string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	return s.fs.Remove(path)
 }
 
 func asMissing(err error) error {

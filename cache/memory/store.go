@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"larder/cache"
+	"larder/cache/sessions"
 	"larder/cache/watermark"
 )
 
@@ -19,9 +20,13 @@ var _ cache.Store = (*Store)(nil)
 
 // Store keeps blobs in a map. All methods may be called concurrently.
 type Store struct {
-	mu    sync.RWMutex
-	blobs map[cache.Digest][]byte
-	room  int64 // bytes left for blobs and writes under way
+	book sessions.Book
+
+	mu       sync.RWMutex
+	blobs    map[cache.Digest][]byte
+	sessions map[string]*session // the writer of each that came last
+	total    int64               // bytes
+	room     int64               // bytes left of total for blobs and writes under way
 }
 
 // NewStore returns an empty Store without a limit.
@@ -30,7 +35,7 @@ func NewStore() *Store { return NewStoreOf(math.MaxInt64) }
 // NewStoreOf returns an empty Store with room for so many bytes, unfinished
 // writes included.
 func NewStoreOf(room int64) *Store {
-	return &Store{blobs: map[cache.Digest][]byte{}, room: room}
+	return &Store{blobs: map[cache.Digest][]byte{}, sessions: map[string]*session{}, total: room, room: room}
 }
 
 // take reserves n bytes, or answers cache.ErrFull.

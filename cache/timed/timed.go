@@ -10,15 +10,15 @@ import (
 	"larder/cache"
 )
 
-// Observe hears of one operation that ended: begin, open, commit or delete of a
-// Store, view or update of an Index. err is what its caller got. It is called on
+// Observe hears of one operation that ended: begin, save, open, commit or delete
+// of a Store, view or update of an Index. To resume a session is to begin. err is what its caller got. It is called on
 // the caller's goroutine and must not block.
 type Observe func(op string, took time.Duration, err error)
 
 // Failed reports whether an error of an operation is the storage's fault, and
 // not an answer ("not there", "full") or the caller's own doing.
 func Failed(err error) bool {
-	for _, answer := range []error{cache.ErrNotExist, cache.ErrFull, cache.ErrCorrupt, context.Canceled, context.DeadlineExceeded} {
+	for _, answer := range []error{cache.ErrNotExist, cache.ErrFull, cache.ErrCorrupt, cache.ErrBusy, context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, answer) {
 			return false
 		}
@@ -33,8 +33,14 @@ type store struct {
 	observe Observe
 }
 
-// Store passes everything on to inner.
-func Store(inner cache.Store, observe Observe) cache.Store { return store{inner, observe} }
+// Store passes everything on to inner, sessions too if it has them.
+func Store(inner cache.Store, observe Observe) cache.Store {
+	s := store{inner, observe}
+	if with, ok := inner.(cache.Sessions); ok {
+		return sessions{s, with}
+	}
+	return s
+}
 
 // Begin implements cache.Store.
 func (s store) Begin(ctx context.Context, size int64, also ...cache.Algorithm) (cache.Partial, error) {

@@ -22,6 +22,60 @@ func TestStore(t *testing.T) {
 	cachetest.Store(t, func(*testing.T) cache.Store { return timed.Store(memory.NewStore(), ignore) })
 }
 
+func TestSessions(t *testing.T) {
+	cachetest.Sessions(t, func(*testing.T) (cachetest.SessionStore, func() cachetest.SessionStore) {
+		inner := memory.NewStore()
+		timedOf := func() cachetest.SessionStore { return timed.Store(inner, ignore).(cachetest.SessionStore) }
+		return timedOf(), func() cachetest.SessionStore {
+			inner = inner.Restart()
+			return timedOf()
+		}
+	})
+}
+
+// TestNoSessions: a store that has none does not seem to have them.
+func TestNoSessions(t *testing.T) {
+	if _, ok := timed.Store(struct{ cache.Store }{memory.NewStore()}, ignore).(cache.Sessions); ok {
+		t.Error("sessions out of nothing")
+	}
+}
+
+func TestSessionsAreTold(t *testing.T) {
+	var h heard
+	ctx := t.Context()
+	s := timed.Store(memory.NewStore(), h.observe).(cache.Sessions)
+	x, err := s.BeginSession(ctx, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := x.Save(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ResumeSession(ctx, "a", state); !errors.Is(err, cache.ErrBusy) {
+		t.Fatalf("resumed what is open: %v", err)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if x, err = s.ResumeSession(ctx, "a", state); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := x.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DropSession(ctx, "a"); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"begin", "save", "begin", "begin", "commit", "delete"}
+	if !slices.Equal(h.ops, want) {
+		t.Errorf("told %q, want %q", h.ops, want)
+	}
+}
+
 func TestIndex(t *testing.T) {
 	cachetest.Index(t, func(*testing.T, string) cache.Index { return timed.Index(memory.NewIndex(), ignore) })
 }
@@ -88,7 +142,7 @@ func TestFailed(t *testing.T) {
 		err  error
 		want bool
 	}{
-		{nil, false}, {fmt.Errorf("blob: %w", cache.ErrNotExist), false}, {cache.ErrFull, false}, {cache.ErrCorrupt, false},
+		{nil, false}, {fmt.Errorf("blob: %w", cache.ErrNotExist), false}, {cache.ErrFull, false}, {cache.ErrCorrupt, false}, {cache.ErrBusy, false},
 		{context.Canceled, false}, {cache.ErrUnhealthy, true}, {errors.New("input/output error"), true},
 	} {
 		if got := timed.Failed(tt.err); got != tt.want {

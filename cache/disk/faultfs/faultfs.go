@@ -18,6 +18,7 @@ type Op string
 // The operations, in the words of disk.FS and disk.File.
 const (
 	Create   Op = "create"
+	Append   Op = "append"
 	Open     Op = "open"
 	Stat     Op = "stat"
 	Rename   Op = "rename"
@@ -43,7 +44,7 @@ type Call struct {
 
 // changes reports whether the call may alter what is on the disk.
 func (c Call) changes() bool {
-	return c.Op != Open && c.Op != Stat && c.Op != Statfs && c.Op != Close
+	return c.Op != Append && c.Op != Open && c.Op != Stat && c.Op != Statfs && c.Op != Close
 }
 
 // fault is a failure that waits for its call.
@@ -151,6 +152,22 @@ func (f *FS) Create(name string) (disk.File, error) {
 		return nil
 	})
 	return made, err
+}
+
+// Append opens a file to write on at its end.
+func (f *FS) Append(name string) (made disk.File, size int64, err error) {
+	err = f.do(Call{Op: Append, Path: name}, func() error {
+		if err := f.disk.know(name); err != nil {
+			return err
+		}
+		file, has, err := f.base.Append(name)
+		if err != nil {
+			return err
+		}
+		made, size = &File{fs: f, base: file, path: name, node: f.disk.names[name]}, has
+		return nil
+	})
+	return made, size, err
 }
 
 // Open opens a file or folder for reading.

@@ -220,3 +220,49 @@ func TestVolume(t *testing.T) {
 	must(t, f.Remove(dir+"/a"))
 	free(32)
 }
+
+// TestAppend writes on in a file of an earlier run, whose bytes are durable.
+func TestAppend(t *testing.T) {
+	for loss, want := range map[faultfs.Loss]string{
+		faultfs.LoseNames: "early", faultfs.KeepNames: "early", faultfs.KeepLengths: "ear\x00\x00\x00\x00",
+	} {
+		dir, f := t.TempDir(), faultfs.New()
+		must(t, os.WriteFile(dir+"/a", []byte("early"), 0o444))
+		f.Fail(faultfs.Append, 1, syscall.EMFILE)
+		if _, _, err := f.Append(dir + "/a"); !errors.Is(err, syscall.EMFILE) {
+			t.Errorf("append: %v", err)
+		}
+		if _, _, err := f.Append(dir + "/b"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("append to nothing: %v", err)
+		}
+		file, size, err := f.Append(dir + "/a")
+		must(t, err)
+		if size != 5 {
+			t.Errorf("%d bytes", size)
+		}
+		must(t, file.Truncate(3)) // where it writes on follows
+		_, err = file.Write([]byte("then"))
+		must(t, err)
+		if got := left(t, dir)["a"]; got != "earthen" {
+			t.Errorf("wrote %q", got)
+		}
+		must(t, errors.Join(file.Close(), f.PowerCut(loss)))
+		if got := left(t, dir)["a"]; got != want {
+			t.Errorf("loss %d: %q, want %q", loss, got, want)
+		}
+	}
+}
+
+// TestKeepLengths leaves zeros where bytes were not synced.
+func TestKeepLengths(t *testing.T) {
+	dir, f := t.TempDir(), faultfs.New()
+	file := create(t, f, dir+"/a", "text")
+	must(t, file.Sync())
+	_, err := file.Write([]byte(" and more"))
+	must(t, err)
+	create(t, f, dir+"/b", "xy")
+	must(t, f.PowerCut(faultfs.KeepLengths))
+	if got := left(t, dir); got["a"] != "text\x00\x00\x00\x00\x00\x00\x00\x00\x00" || got["b"] != "\x00\x00" {
+		t.Errorf("left %q", got)
+	}
+}

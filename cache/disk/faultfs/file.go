@@ -53,7 +53,7 @@ func (f *File) Truncate(size int64) error {
 		if err := f.base.Truncate(size); err != nil {
 			return err
 		}
-		f.node.size, f.node.charged = size, roundUp(size)
+		f.node.truncate(size)
 		return nil
 	})
 }

@@ -17,11 +17,28 @@ type node struct {
 	size    int64  // bytes
 	charged int64  // bytes taken from the volume
 	durable []byte // as of the last Sync
+	clean   int64  // bytes of durable that were not changed since
 }
 
 func (n *node) resize(size int64) {
 	n.size = size
 	n.charged = max(n.charged, roundUp(size))
+}
+
+// truncate sets the size; what is written after it need not be what was there.
+func (n *node) truncate(size int64) {
+	n.size, n.charged = size, roundUp(size)
+	n.clean = min(n.clean, size)
+}
+
+// after is what a power cut leaves of the bytes.
+func (n *node) after(loss Loss) []byte {
+	if loss != KeepLengths {
+		return n.durable
+	}
+	b := make([]byte, n.size)
+	copy(b, n.durable[:n.clean])
+	return b
 }
 
 // volume is the model of what a disk remembers: names and bytes now, and those
@@ -56,7 +73,7 @@ func (v *volume) know(paths ...string) error {
 		if err != nil {
 			return err
 		}
-		n := &node{path: path, durable: b}
+		n := &node{path: path, durable: b, clean: int64(len(b))}
 		n.resize(int64(len(b)))
 		v.names[path], v.kept[path] = n, n
 	}
@@ -88,7 +105,7 @@ func (v *volume) syncFile(n *node) error {
 	if err != nil {
 		return err
 	}
-	n.durable = b
+	n.durable, n.clean = b, int64(len(b))
 	return nil
 }
 
@@ -129,8 +146,8 @@ func (f *FS) PowerOffAfter(n int) {
 	f.budget = n
 }
 
-// Loss says what a power cut leaves of names that were not synced. Bytes that
-// were not synced are lost in any case.
+// Loss says what a power cut leaves of names and lengths that were not synced.
+// Bytes that were not synced are lost in any case.
 type Loss int
 
 const (
@@ -138,6 +155,9 @@ const (
 	LoseNames Loss = iota
 	// KeepNames: the kernel happened to write all names, but no bytes.
 	KeepNames
+	// KeepLengths: all names, and the lengths of the files: bytes that were not
+	// synced, or were cut off since, are zeros.
+	KeepLengths
 )
 
 // PowerCut turns the power off and rewrites the real folders to what the disk
@@ -147,7 +167,7 @@ func (f *FS) PowerCut(loss Loss) error {
 	defer f.mu.Unlock()
 	f.dark = true
 	left := f.disk.kept
-	if loss == KeepNames {
+	if loss != LoseNames {
 		left = f.disk.names
 	}
 	for _, names := range []map[string]*node{f.disk.names, f.disk.kept} {
@@ -158,7 +178,7 @@ func (f *FS) PowerCut(loss Loss) error {
 		}
 	}
 	for path, n := range left {
-		if err := os.WriteFile(path, n.durable, 0o444); err != nil {
+		if err := os.WriteFile(path, n.after(loss), 0o444); err != nil {
 			return fmt.Errorf("cut the power: %w", err)
 		}
 	}
