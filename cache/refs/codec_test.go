@@ -59,6 +59,7 @@ func FuzzEdgeRow(f *testing.F) {
 	d := digest(2)
 	for _, e := range []Edge{
 		{Kind: Hosted, Record: []byte("f")},
+		{Kind: Lease, Record: []byte("f"), Expires: time.Unix(9, 0)},
 		{Kind: Pin, Record: bytes.Repeat([]byte{0xff}, cache.MaxKey), Expires: time.Unix(0, 1)},
 	} {
 		f.Add(edgeKey(d, edgeTail(e)), encodeEdge(e))

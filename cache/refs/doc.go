@@ -23,8 +23,13 @@
 // it does not count, is in no queue, and only Unlink can end it. There are no
 // reference counts, because they drift after crashes and make hot rows.
 //
+// An Upload, a Pin and a Lease end at a time. The first two hold bytes; a Lease
+// holds a record with its bytes, such as a file that was pushed and that no
+// release names yet: whoever makes it permanent links it as Hosted and unlinks
+// the Lease in one transaction, else both go when the time has come.
+//
 // All functions run within a transaction of the caller, so that an edge comes
 // and goes together with its record. Whoever points a record at another blob
 // unlinks the old one in the same transaction: evicting a blob deletes the
-// records of its cached edges unread.
+// records of its cached edges unread, and so does the end of a Lease.
 package refs

@@ -219,8 +219,8 @@ func Assess(r cache.Reader, due Due) (Outcome, int64, error) {
 }
 
 // Settle deals with a due row within the Index: it drops one that is stale and
-// ends an edge whose time has come, after which the bytes may go at once if
-// that was the last. With Unneeded it writes nothing: delete the bytes under
+// ends an edge whose time has come, a Lease with its record, after which the
+// bytes may go at once if that was the last. With Unneeded it writes nothing: delete the bytes under
 // their lock (Unused), then call Swept.
 func Settle(w cache.Writer, due Due, now time.Time) (Outcome, error) {
 	outcome, _, err := Assess(w, due)
@@ -229,11 +229,45 @@ func Settle(w cache.Writer, due Due, now time.Time) (Outcome, error) {
 		case Stale:
 			err = w.Delete(due.Key())
 		case Expired:
-			err = unlink(w, due.Digest, due.edge, now)
+			err = expire(w, due, now)
 		}
 	}
 	if err != nil {
 		return Stale, fmt.Errorf("settle %s: %w", due.Digest, err)
 	}
 	return outcome, nil
+}
+
+// expire ends an edge. The record of a lease goes with it unread, as those of
+// cached blobs do when they are evicted, unless another edge says that it was
+// made permanent.
+func expire(w cache.Writer, due Due, now time.Time) error {
+	if Kind(due.edge[0]) == Lease {
+		shared, err := sharedRecord(w, due.Digest, due.edge)
+		if err != nil {
+			return err
+		}
+		if !shared {
+			e, err := readEdge(w, due.Digest, due.edge)
+			if err != nil {
+				return err
+			}
+			if err := w.Delete(e.Record); err != nil {
+				return err
+			}
+		}
+	}
+	return unlink(w, due.Digest, due.edge, now)
+}
+
+// sharedRecord reports whether the record of an edge is that of a hosted or
+// cached one of the same blob too.
+func sharedRecord(r cache.Reader, d cache.Digest, tail []byte) (bool, error) {
+	for _, k := range []Kind{Hosted, Cached, Inline} {
+		_, err := r.Get(edgeKey(d, append([]byte{byte(k)}, tail[1:]...)))
+		if !errors.Is(err, cache.ErrNotExist) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }

@@ -74,6 +74,99 @@ func TestLeaseEnds(t *testing.T) {
 	}
 }
 
+func leased(record string, until time.Time) Edge {
+	return Edge{Kind: Lease, Record: []byte(record), Expires: until}
+}
+
+// TestRecordOfALease goes with it, in one transaction and not before; one that
+// was made permanent stays, also if its lease was forgotten.
+func TestRecordOfALease(t *testing.T) {
+	record := func(b *table) bool {
+		return b.has(func(r cache.Reader) error { _, err := r.Get([]byte("f")); return err })
+	}
+	for name, c := range map[string]struct {
+		then func(b *table, d cache.Digest, lease Edge)
+		kept bool // the record
+		used bool // the blob
+	}{
+		"nothing": {func(*table, cache.Digest, Edge) {}, false, false},
+		"renewed": {func(b *table, d cache.Digest, lease Edge) {
+			b.link(d, 1, leased("f", lease.Expires.Add(time.Hour)))
+		}, true, true},
+		"published": {func(b *table, d cache.Digest, lease Edge) {
+			b.link(d, 1, hosted("f"))
+			b.unlink(d, lease, b.now)
+		}, true, true},
+		"published, and the lease is left": {func(b *table, d cache.Digest, _ Edge) { b.link(d, 1, hosted("f")) }, true, true},
+		"cached under the same record":     {func(b *table, d cache.Digest, _ Edge) { b.link(d, 1, cached("f")) }, true, true},
+		"hosted under another":             {func(b *table, d cache.Digest, _ Edge) { b.link(d, 1, hosted("g")) }, false, true},
+		"pinned under the same name":       {func(b *table, d cache.Digest, _ Edge) { b.link(d, 1, Edge{Kind: Pin, Record: []byte("f")}) }, false, true},
+		"deleted": {func(b *table, d cache.Digest, lease Edge) {
+			b.write(func(w cache.Writer) error { return errors.Join(w.Delete([]byte("f")), Unlink(w, d, lease, b.now)) })
+		}, false, false},
+		"its record was lost": {func(b *table, _ cache.Digest, _ Edge) {
+			b.write(func(w cache.Writer) error { return w.Delete([]byte("f")) })
+		}, false, false},
+	} {
+		b, d := newTable(t), digest(1)
+		lease := leased("f", b.now.Add(time.Hour))
+		b.link(d, 1, lease)
+		b.write(func(w cache.Writer) error { return w.Put([]byte("f"), []byte("file")) })
+		b.now = b.now.Add(time.Hour - 1)
+		if b.settle(); !record(b) || !b.recorded(d) {
+			t.Errorf("%s: gone before its time", name)
+		}
+		c.then(b, d, lease)
+		b.now = b.now.Add(2)
+		b.settle()
+		if record(b) != c.kept || b.recorded(d) != c.used {
+			t.Errorf("%s: record %t, blob %t", name, record(b), b.recorded(d))
+		}
+		if !c.used && !b.doomed(d) {
+			t.Errorf("%s: the bytes stay for nothing", name)
+		}
+	}
+}
+
+func TestLeaseThatNeverEnds(t *testing.T) {
+	b := newTable(t)
+	err := b.ix.Update(context.Background(), func(w cache.Writer) error {
+		return Link(w, cache.Blob{Digest: digest(1), Size: 1}, Edge{Kind: Lease, Record: []byte("f")}, b.now)
+	})
+	if err == nil || b.rows("x")+b.rows("b") != 0 {
+		t.Errorf("linked: %v", err)
+	}
+}
+
+// TestLeasedIsNotEvicted: bytes that a client was told are there.
+func TestLeasedIsNotEvicted(t *testing.T) {
+	b, d := newTable(t), digest(1)
+	b.link(d, 1, cached("c"))
+	b.link(d, 1, leased("f", b.now.Add(time.Hour)))
+	if b.evictable(d) {
+		t.Error("in the eviction order")
+	}
+	kept := b.has(func(r cache.Reader) error {
+		kept, err := Kept(r, d)
+		if err == nil && !kept {
+			err = cache.ErrNotExist
+		}
+		return err
+	})
+	if !kept {
+		t.Error("not kept")
+	}
+	err := b.ix.Update(context.Background(), func(w cache.Writer) error { _, err := DropCached(w, d, b.now); return err })
+	if err == nil {
+		t.Error("dropped as a cached copy")
+	}
+	b.now = b.now.Add(2 * time.Hour)
+	b.settle()
+	if !b.evictable(d) {
+		t.Error("kept after its lease, though only cached")
+	}
+}
+
 func TestLeaseThatIsMadePermanent(t *testing.T) {
 	b, d := newTable(t), digest(1)
 	pin := Edge{Kind: Pin, Record: []byte("p"), Expires: b.now.Add(time.Hour)}

@@ -21,6 +21,7 @@ const (
 	Cached Kind = 'c' // a copy of an upstream's, which may be evicted
 	Inline Kind = 'l' // the same for bytes that lie in the record itself, see Inlined
 	Upload Kind = 'u' // bytes that wait for a record that names them
+	Lease  Kind = 'e' // a hosted file for a while: its record ends with the edge
 	Pin    Kind = 'i' // held by configuration, lease or restore window
 )
 
@@ -30,8 +31,8 @@ type Edge struct {
 	// Record is the key of the record, 1 to cache.MaxKey bytes. For Upload and
 	// Pin it may be any name.
 	Record []byte
-	// Expires ends the edge; zero means never. Linking the same edge again
-	// replaces its time.
+	// Expires ends the edge; zero means never, which a Lease must not. Linking
+	// the same edge again replaces its time.
 	Expires time.Time
 	// Aged puts a cached blob into the eviction order as if it was last used a
 	// day ago: bulk work such as mirroring must not push out what people use.
@@ -53,7 +54,7 @@ func InlineDigest(record []byte) cache.Digest { return sha512.Sum512_256(record)
 type kinds byte
 
 const (
-	allKinds   kinds = 1<<5 - 1
+	allKinds   kinds = 1<<6 - 1
 	evictable  kinds = 2 | inlineKind
 	inlineKind kinds = 16
 )
@@ -73,6 +74,8 @@ func (k Kind) bit() (kinds, error) {
 		return 8, nil
 	case Inline:
 		return inlineKind, nil
+	case Lease:
+		return 32, nil
 	}
 	return 0, fmt.Errorf("edge of unknown kind %q", byte(k))
 }

@@ -68,7 +68,7 @@ func evict(w cache.Writer, c Candidate, now time.Time) (Evicted, error) {
 
 // Kept reports whether a blob has an edge that keeps it from being evicted.
 func Kept(r cache.Reader, d cache.Digest) (bool, error) {
-	for _, k := range []Kind{Hosted, Upload, Pin} {
+	for _, k := range []Kind{Hosted, Upload, Pin, Lease} {
 		if has, err := anyEdge(r, d, k); err != nil || has {
 			return has, err
 		}
@@ -123,7 +123,7 @@ func DropCached(w cache.Writer, d cache.Digest, now time.Time) (Evicted, error) 
 		return Evicted{}, err
 	}
 	if kept || !info.Evictable() {
-		return Evicted{}, fmt.Errorf("drop %s: it is kept by a hosted, upload or pin edge", d)
+		return Evicted{}, fmt.Errorf("drop %s: it is kept by an edge that is not cached", d)
 	}
 	return dropCached(w, info, now)
 }

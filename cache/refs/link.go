@@ -31,6 +31,9 @@ func link(w cache.Writer, b cache.Blob, e Edge, now time.Time) error {
 	if len(e.Record) == 0 || len(e.Record) > cache.MaxKey {
 		return fmt.Errorf("record key of %d bytes: want 1 to %d", len(e.Record), cache.MaxKey)
 	}
+	if e.Kind == Lease && e.Expires.IsZero() {
+		return errors.New("a lease that never ends")
+	}
 	old, err := Lookup(w, b.Digest)
 	found := err == nil
 	if err != nil && !errors.Is(err, cache.ErrNotExist) {
@@ -108,7 +111,7 @@ func settle(w cache.Writer, old, left Info, due time.Time) error {
 // else, for comparison with its row.
 func Linked(r cache.Reader, d cache.Digest) (Info, error) {
 	var i Info
-	for _, k := range []Kind{Hosted, Cached, Inline, Upload, Pin} {
+	for _, k := range []Kind{Hosted, Cached, Inline, Upload, Pin, Lease} {
 		has, err := anyEdge(r, d, k)
 		if err != nil {
 			return Info{}, err

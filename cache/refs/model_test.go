@@ -9,11 +9,13 @@ import (
 	"larder/cache"
 )
 
-// model is what the rows are to say, kept the plain way: the edges of each blob.
+// model is what the rows are to say, kept the plain way: the edges of each
+// blob, and which leases have a record.
 type model struct {
 	*table
-	random *rand.Rand
-	edges  map[cache.Digest]map[string]Edge
+	random  *rand.Rand
+	edges   map[cache.Digest]map[string]Edge
+	records map[string]bool
 }
 
 const (
@@ -22,11 +24,11 @@ const (
 )
 
 func (m *model) pick() (cache.Digest, Edge) {
-	kinds := [...]Kind{Hosted, Cached, Cached, Cached, Upload, Pin}
+	kinds := [...]Kind{Hosted, Cached, Cached, Cached, Upload, Pin, Lease, Lease}
 	d := digest(byte(m.random.IntN(modelBlobs)))
 	k := kinds[m.random.IntN(len(kinds))]
 	e := Edge{Kind: k, Record: fmt.Appendf(nil, "f%c%x%d", k, d[0], m.random.IntN(modelRecords))}
-	if k == Upload {
+	if k == Upload || k == Lease {
 		e.Expires = m.now.Add(time.Duration(1+m.random.IntN(5)) * time.Hour)
 	}
 	return d, e
@@ -39,6 +41,7 @@ func (m *model) step() {
 	switch m.random.IntN(6) {
 	case 0, 1:
 		m.link(d, int64(d[0])*3000, e)
+		m.push(e)
 		if m.edges[d] == nil {
 			m.edges[d] = map[string]Edge{}
 		}
@@ -46,12 +49,24 @@ func (m *model) step() {
 	case 2:
 		m.unlink(d, e, m.now.Add(time.Hour))
 		delete(m.edges[d], name)
+		if m.random.IntN(2) == 0 { // the file is deleted, else it was made permanent
+			m.write(func(w cache.Writer) error { return w.Delete(e.Record) })
+			delete(m.records, string(e.Record))
+		}
 	case 3:
 		m.write(func(w cache.Writer) error { _, err := Touch(w, d, m.now); return err })
 	case 4:
 		m.evictOldest()
 	case 5:
 		m.settleAll()
+	}
+}
+
+// push writes the record of a lease.
+func (m *model) push(e Edge) {
+	if e.Kind == Lease {
+		m.write(func(w cache.Writer) error { return w.Put(e.Record, []byte("file")) })
+		m.records[string(e.Record)] = true
 	}
 }
 
@@ -84,6 +99,9 @@ func (m *model) settleAll() {
 		for name, e := range edges {
 			if !e.Expires.IsZero() && !e.Expires.After(m.now) {
 				delete(m.edges[d], name)
+				if e.Kind == Lease {
+					delete(m.records, string(e.Record))
+				}
 			}
 		}
 	}
@@ -127,6 +145,7 @@ func (m *model) check() {
 		}
 		m.checkEdges(d)
 	}
+	m.checkRecords()
 	counted := m.count()
 	want.MainBytes = counted.MainBytes
 	if m.usage() != want || counted != want {
@@ -135,6 +154,19 @@ func (m *model) check() {
 	if m.rows("a") != live || m.rows("e") != live || m.rows("gd") != intents || m.rows("gt") != intents+leases {
 		m.t.Fatalf("%d+%d rows of order for %d blobs, %d+%d due rows for %d intents and %d leases",
 			m.rows("a"), m.rows("e"), live, m.rows("gd"), m.rows("gt"), intents, leases)
+	}
+}
+
+// checkRecords wants the records of leases that are held or were made permanent.
+func (m *model) checkRecords() {
+	m.t.Helper()
+	if got := m.rows("fe"); got != len(m.records) {
+		m.t.Fatalf("%d records of leases, want %d", got, len(m.records))
+	}
+	for name := range m.records {
+		if !m.has(func(r cache.Reader) error { _, err := r.Get([]byte(name)); return err }) {
+			m.t.Fatalf("the record %s went", name)
+		}
 	}
 }
 
@@ -175,7 +207,7 @@ func (m *model) count() (u Usage) {
 // Whatever happens in whatever order, the rows agree with each other.
 func TestRowsAgree(t *testing.T) {
 	for seed := range uint64(40) {
-		m := &model{newTable(t), rand.New(rand.NewPCG(seed, 1)), map[cache.Digest]map[string]Edge{}}
+		m := &model{newTable(t), rand.New(rand.NewPCG(seed, 1)), map[cache.Digest]map[string]Edge{}, map[string]bool{}}
 		for range 150 {
 			m.step()
 			m.check()

@@ -103,9 +103,9 @@ func TestClassFollowsTheEdges(t *testing.T) {
 	if cost != 8192+1024 {
 		t.Fatalf("5000 bytes cost %d", cost)
 	}
-	for _, kind := range []Kind{Hosted, Upload, Pin} {
+	for _, kind := range []Kind{Hosted, Upload, Pin, Lease} {
 		b := newTable(t)
-		kept := Edge{Kind: kind, Record: []byte("k")}
+		kept := Edge{Kind: kind, Record: []byte("k"), Expires: b.now.Add(time.Hour)}
 		steps := []struct {
 			name string
 			do   func()

@@ -12,7 +12,7 @@ import (
 // transactions that change them, so reading them never walks.
 type Usage struct {
 	CachedBytes, CachedBlobs int64 // evictable
-	KeptBytes, KeptBlobs     int64 // with a hosted, upload or pin edge
+	KeptBytes, KeptBlobs     int64 // with an edge that is not cached
 	MainBytes                int64 // of CachedBytes, in the main queue
 }
 

@@ -116,7 +116,7 @@ func odd(r cache.Reader, edge refs.Use) (use, bool, error) {
 		return u, false, err
 	}
 	// The names of other edges need not be those of records.
-	if k := edge.Edge.Kind; k == refs.Hosted || k.Evictable() {
+	if k := edge.Edge.Kind; k == refs.Hosted || k == refs.Lease || k.Evictable() {
 		if u.record, err = there(r.Get(edge.Edge.Record)); err != nil {
 			return u, false, err
 		}
@@ -174,6 +174,8 @@ func (s *Scrubber) checkUse(ctx context.Context, u use, repair bool, report *Rep
 	switch {
 	case !u.blob && kept:
 		return s.relink(ctx, u, repair, report)
+	case u.Edge.Kind == refs.Lease:
+		return s.unlease(ctx, u, repair, report)
 	case kept:
 		return s.row(ctx, report, fmt.Sprintf("blob %s is kept for a package file that has no record", d), nil)
 	}
@@ -185,6 +187,16 @@ func (s *Scrubber) checkUse(ctx context.Context, u use, repair bool, report *Rep
 		})
 	}
 	return s.row(ctx, report, fmt.Sprintf("a cached record and blob %s do not know each other", d), put)
+}
+
+// unlease deals with a lease whose record is gone: nobody can ask for the bytes
+// any more, so it ends now and not in its time.
+func (s *Scrubber) unlease(ctx context.Context, u use, repair bool, report *Report) error {
+	var put func(cache.Writer) error
+	if repair {
+		put = u.ifStill(func(w cache.Writer) error { return refs.Unlink(w, u.Digest, u.Edge, s.Clock()) })
+	}
+	return s.row(ctx, report, fmt.Sprintf("blob %s is held for a pushed file that has no record", u.Digest), put)
 }
 
 // relink deals with a kept edge whose blob has no row: the bytes say whether

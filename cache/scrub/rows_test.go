@@ -82,6 +82,21 @@ func TestRowsThatDisagree(t *testing.T) {
 				return nil
 			},
 		},
+		"a leased file without a row of its blob": {
+			kind: refs.Lease, rows: 2, finding: "is stored and has no row", recorded: true,
+			damage: func(b *bench, blob cache.Blob) error { b.write(drop("b", blob.Digest)); return nil },
+		},
+		"a leased file without its record": {
+			kind: refs.Lease, rows: 1, finding: "held for a pushed file",
+			damage: func(b *bench, _ cache.Blob) error {
+				b.write(func(w cache.Writer) error { return w.Delete([]byte("fa")) })
+				return nil
+			},
+		},
+		"a leased file whose bytes are gone": {
+			kind: refs.Lease, hosted: 1, finding: "hosted", recorded: true,
+			damage: func(b *bench, blob cache.Blob) error { return b.s.Store.Delete(context.Background(), blob.Digest) },
+		},
 		"counters that drifted": {
 			kind: refs.Hosted, rows: 1, finding: "counters", recorded: true,
 			damage: func(b *bench, _ cache.Blob) error {

@@ -62,7 +62,11 @@ func (b *bench) put(name string, kind refs.Kind, body []byte) cache.Blob {
 		if err := w.Put([]byte("f"+name), []byte("record")); err != nil {
 			return err
 		}
-		return refs.Link(w, blob, refs.Edge{Kind: kind, Record: []byte("f" + name)}, b.now)
+		edge := refs.Edge{Kind: kind, Record: []byte("f" + name)}
+		if kind == refs.Lease {
+			edge.Expires = b.now.Add(time.Hour)
+		}
+		return refs.Link(w, blob, edge, b.now)
 	})
 	if err != nil {
 		b.t.Fatal(err)
