@@ -130,10 +130,11 @@ type span struct{ off, n int64 }
 // parseRange reads a Range field for a body of size bytes. whole means that
 // the field is to be ignored: no field, another unit, several ranges (one
 // would do, but the whole is always right), or not a range at all. ok is false
-// for a range that lies beyond the body (416).
-func parseRange(field string, size int64) (part span, whole, ok bool) {
+// for a range that lies beyond the body (416); strict adds those that
+// Content.StrictRange names.
+func parseRange(field string, size int64, strict bool) (part span, whole, ok bool) {
 	rest, found := strings.CutPrefix(field, "bytes=")
-	if !found || size == 0 {
+	if !found || size == 0 && !strict {
 		return span{}, true, true
 	}
 	first, last, found := strings.Cut(strings.TrimSpace(rest), "-")
@@ -155,8 +156,11 @@ func parseRange(field string, size int64) (part span, whole, ok bool) {
 	to := size - 1
 	if last != "" {
 		to, valid = digits(last)
-		if !valid || to < from {
+		if !valid || to < from && !strict {
 			return span{}, true, true
+		}
+		if to < from {
+			return span{}, false, false
 		}
 		to = min(to, size-1)
 	}

@@ -117,10 +117,52 @@ func TestParseRange(t *testing.T) {
 		{"bytes=0-", 0, whole, 0, 0},
 	}
 	for _, tt := range tests {
-		got, w, ok := parseRange(tt.field, tt.size)
+		got, w, ok := parseRange(tt.field, tt.size, false)
 		want, wantWhole, wantOK := tt.want(tt.off, tt.n)
 		if w != wantWhole || ok != wantOK || !w && ok && got != want {
 			t.Errorf("parseRange(%q, %d) = %+v, %v, %v; want %+v, %v, %v", tt.field, tt.size, got, w, ok, want, wantWhole, wantOK)
+		}
+	}
+}
+
+// TestParseStrictRange differs from the above where a range is one and holds
+// nothing, and nowhere else.
+func TestParseStrictRange(t *testing.T) {
+	for _, tt := range []struct {
+		field   string
+		size    int64
+		strict  bool // refused only if strict
+		refused bool // in both
+	}{
+		{"bytes=5-3", 10, true, false},
+		{"bytes=500-0", 10, true, false},
+		{"bytes=99999999999999999999-0", 10, true, false},
+		{"bytes=0-", 0, true, false},
+		{"bytes=0-0", 0, true, false},
+		{"bytes=-5", 0, true, false},
+		{"bytes=7-", 0, true, false},
+		{"bytes=10-", 10, false, true},
+		{"bytes=-0", 10, false, true},
+		{"bytes=0-0", 10, false, false},
+		{"bytes=3-3", 10, false, false},
+		{"bytes=-40", 10, false, false},
+		{"bytes=0-1,5-3", 10, false, false},
+		{"bytes=0-1,3-4", 0, false, false},
+		{"bytes=a-b", 0, false, false},
+		{"bytes=-", 0, false, false},
+		{"lines=5-3", 10, false, false},
+		{"", 0, false, false},
+	} {
+		loose, w, ok := parseRange(tt.field, tt.size, false)
+		if ok == tt.refused {
+			t.Errorf("parseRange(%q, %d): %v", tt.field, tt.size, ok)
+		}
+		got, strictW, strictOK := parseRange(tt.field, tt.size, true)
+		if strictOK == (tt.refused || tt.strict) {
+			t.Errorf("strict parseRange(%q, %d): %v", tt.field, tt.size, strictOK)
+		}
+		if strictOK && (got != loose || strictW != w) {
+			t.Errorf("strict parseRange(%q, %d) = %+v, %v; else %+v, %v", tt.field, tt.size, got, strictW, loose, w)
 		}
 	}
 }
@@ -147,7 +189,11 @@ func FuzzParseRange(f *testing.F) {
 		if size < 0 {
 			size = -(size + 1)
 		}
-		part, whole, ok := parseRange(field, size)
+		part, whole, ok := parseRange(field, size, false)
+		strict, strictWhole, strictOK := parseRange(field, size, true)
+		if strictOK && (strict != part || strictWhole != whole) {
+			t.Errorf("strict parseRange(%q, %d) = %+v, else %+v", field, size, strict, part)
+		}
 		if !whole && ok && (part.off < 0 || part.n <= 0 || part.n > size || part.off > size-part.n) {
 			t.Errorf("parseRange(%q, %d) = %+v: not within the body", field, size, part)
 		}

@@ -33,6 +33,9 @@ type Content struct {
 	Result    Result
 	// Immutable bytes never change under their URL.
 	Immutable bool
+	// StrictRange refuses (416) a range that ends before it begins, and any range
+	// of an empty body: RFC 9110 would have them ignored, OCI clients would not.
+	StrictRange bool
 	// Private forbids shared caches: not everyone may read this.
 	Private bool
 	// Notice is a sentence for people about what the bytes leave out; formats

@@ -17,7 +17,7 @@ import (
 var (
 	// ErrPrecondition: an If-Match field names another state. 412.
 	ErrPrecondition = errors.New("precondition failed")
-	// ErrRange: the range lies beyond the body (as *RangeError). 416.
+	// ErrRange: the range holds nothing of the body (as *RangeError). 416.
 	ErrRange = errors.New("range not satisfiable")
 )
 
@@ -26,7 +26,7 @@ type RangeError struct{ Size int64 } // bytes
 
 // Error names the size.
 func (e *RangeError) Error() string {
-	return fmt.Sprintf("the range lies beyond the %d bytes of the file", e.Size)
+	return fmt.Sprintf("the range holds none of the %d bytes of the file", e.Size)
 }
 
 // Unwrap returns ErrRange.
@@ -104,7 +104,7 @@ func (s *sending) choose() error {
 		!ifRange(s.r.Header, s.etag, s.c.Modified) {
 		return nil
 	}
-	part, whole, ok := parseRange(lines[0], s.size)
+	part, whole, ok := parseRange(lines[0], s.size, s.c.StrictRange)
 	if !ok {
 		return &RangeError{Size: s.size}
 	}

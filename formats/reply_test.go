@@ -176,6 +176,8 @@ func TestReplyRefusesBeforeWriting(t *testing.T) {
 	}{
 		{"If-Match", http.Header{"If-Match": {`"other"`}}, Content{Bytes: []byte("abc"), ETag: `"tag"`}, ErrPrecondition},
 		{"beyond", http.Header{"Range": {"bytes=3-"}}, Content{Bytes: []byte("abc")}, ErrRange},
+		{"backwards", http.Header{"Range": {"bytes=2-1"}}, Content{Bytes: []byte("abc"), StrictRange: true}, ErrRange},
+		{"of nothing", http.Header{"Range": {"bytes=0-"}}, Content{Bytes: []byte{}, StrictRange: true}, ErrRange},
 		{"follow", nil, Content{Size: 3, Follow: noFollow}, broken},
 		{"not gzip", nil, Content{Bytes: []byte("plain text, not gzip"), Encoding: "gzip"}, kgzip.ErrHeader},
 	}

@@ -56,7 +56,7 @@ var faults = [...]fault{
 	{formats.ErrPrecondition, 412, "a condition of the request does not hold", 0},
 	{formats.ErrTooLarge, 413, "the request is larger than the limit", 0},
 	{formats.ErrMediaType, 415, "this content type or encoding is not accepted here", 0},
-	{formats.ErrRange, 416, "the range lies beyond the file", 0},
+	{formats.ErrRange, 416, "the range holds nothing of the file", 0},
 	{upstream.ErrThrottled, 503, "the upstream must not be asked now: try again later", 10 * time.Second},
 	{upstream.ErrTimeout, 504, "the upstream took too long, and nothing is cached", 0},
 	{upstream.ErrCorrupt, 502, "the upstream sent other bytes than its own index announces; they were not stored", 0},
