@@ -104,7 +104,8 @@ func (e *Engine) record(ctx context.Context, k []byte, changes uint64) (*fileRec
 	return rec, nil
 }
 
-// open returns the bytes of a record, from memory or from the store.
+// open returns the bytes of a record, from memory or from the store; for a HEAD
+// that they are there is enough, and nothing is opened.
 func (e *Engine) open(ctx context.Context, rec *fileRecord, f formats.File) (*formats.Content, error) {
 	c := &formats.Content{
 		Size: rec.Size, MediaType: cmp.Or(f.MediaType, rec.MediaType), ETag: `"` + rec.Digest.String() + `"`,
@@ -117,13 +118,19 @@ func (e *Engine) open(ctx context.Context, rec *fileRecord, f formats.File) (*fo
 			return c, nil
 		}
 	}
+	if f.Head {
+		if err := e.present(ctx, rec); err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
 	file, err := e.opt.Store.Open(ctx, rec.Digest)
 	if err != nil {
 		return nil, err
 	}
 	size, err := file.Seek(0, io.SeekEnd)
-	if err == nil && size != rec.Size {
-		err = fmt.Errorf("blob %s has %d bytes, want %d: %w", rec.Digest, size, rec.Size, cache.ErrCorrupt)
+	if err == nil {
+		err = rec.hasSize(size)
 	}
 	if err == nil {
 		_, err = file.Seek(0, io.SeekStart)
@@ -144,6 +151,24 @@ func (e *Engine) open(ctx context.Context, rec *fileRecord, f formats.File) (*fo
 	e.memory.Add(memory, body)
 	c.Bytes = body
 	return c, nil
+}
+
+// present looks whether the bytes of a record are there, in its length: a client
+// that is told so does not send them, or relies on them.
+func (e *Engine) present(ctx context.Context, rec *fileRecord) error {
+	blob, err := e.opt.Store.Stat(ctx, rec.Digest)
+	if err != nil {
+		return err
+	}
+	return rec.hasSize(blob.Size)
+}
+
+// hasSize compares the length of the stored bytes with the recorded one.
+func (r *fileRecord) hasSize(size int64) error {
+	if size != r.Size {
+		return fmt.Errorf("blob %s has %d bytes, want %d: %w", r.Digest, size, r.Size, cache.ErrCorrupt)
+	}
+	return nil
 }
 
 func (b *bound) upstreamFile(ctx context.Context, f formats.File, o *owned) (*formats.Content, error) {
