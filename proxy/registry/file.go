@@ -41,9 +41,10 @@ func (b *bound) File(ctx context.Context, f formats.File) (*formats.Content, err
 func (b *bound) hostedFile(ctx context.Context, f formats.File, res policy.Resource) (*formats.Content, error) {
 	format := b.spec.Format.Name()
 	changes := b.engine.changes.of(format, f.Package).Load()
-	rec, err := b.engine.record(ctx, hostedFileKey(format, f.Name), changes)
+	k := hostedFileKey(format, f.Name)
+	rec, err := b.engine.record(ctx, k, changes)
 	if errors.Is(err, cache.ErrNotExist) {
-		return nil, formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the registry %s", f.Name, b.spec.Name))
+		return nil, b.noFile(f)
 	}
 	if err != nil {
 		return nil, err
@@ -55,16 +56,25 @@ func (b *bound) hostedFile(ctx context.Context, f formats.File, res policy.Resou
 		return nil, err
 	}
 	c, err := b.engine.open(ctx, rec, f)
-	if ctx.Err() != nil || exhausted(err) {
+	if err != nil && (ctx.Err() != nil || exhausted(err)) {
 		return nil, err
 	}
 	if err != nil {
+		// A lease may have ended, and its record gone unheard, since we read it.
+		b.engine.records.Remove(string(k))
+		if _, again := b.engine.record(ctx, k, changes); errors.Is(again, cache.ErrNotExist) {
+			return nil, b.noFile(f)
+		}
 		b.engine.opt.Observer.Integrity(format, f.Package, "read", err)
 		// Not %w: to clients this is a fault of ours, not a file that is missing.
 		return nil, fmt.Errorf("stored file %s: %w: %v", f.Name, errDamaged, err)
 	}
 	c.Result, c.Private = formats.Hosted, b.engine.opt.PrivateReads || res.Visibility != policy.Public
 	return c, nil
+}
+
+func (b *bound) noFile(f formats.File) error {
+	return formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the registry %s", f.Name, b.spec.Name))
 }
 
 // errDamaged is an internal fault: the bytes of a hosted file are not there.

@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"larder/cache"
+	"larder/cache/refs"
 	"larder/formats"
 	"larder/proxy/registry"
 	"larder/upstream/upstreamtest"
@@ -114,4 +116,65 @@ func TestHeadOfLostBytes(t *testing.T) {
 	}
 	cached.Head = false
 	b.want(cached, fetched, formats.Miss)
+}
+
+// TestClientLeavesAHostedHit while its file lies in memory: it gets the file or
+// an error, and never neither.
+func TestClientLeavesAHostedHit(t *testing.T) {
+	b := newBench(t)
+	data := append([]byte("hosted"), text(1000)...)
+	f := b.publishedFile(data)
+	b.want(f, data, formats.Hosted)
+	ctx, leave := context.WithCancel(context.Background())
+	leave()
+	if c, err := b.reader.File(ctx, f); c == nil && err == nil {
+		t.Error("no file and no error")
+	}
+}
+
+// TestHostedRecordThatEnded is missing and no damage: a lease ends behind the
+// back of the package, and a reader may still remember its record.
+func TestHostedRecordThatEnded(t *testing.T) {
+	for _, head := range []bool{false, true} {
+		b := newBench(t)
+		data := append([]byte("hosted"), text(100<<10)...)
+		f := b.publishedFile(data)
+		b.want(f, data, formats.Hosted)
+		blob := cache.Blob{Digest: cache.Digest(sumOf(data).Value), Size: int64(len(data))}
+		b.makeLease(blob)
+		b.clock.advance(time.Hour)
+		b.sweep()
+		err := b.index.View(context.Background(), func(r cache.Reader) error { _, err := refs.Unused(r, blob.Digest); return err })
+		if err = errors.Join(err, b.store.Delete(context.Background(), blob.Digest)); err != nil {
+			t.Fatal(err)
+		}
+		f.Head = head
+		if c, err := b.reader.File(context.Background(), f); !errors.Is(err, formats.ErrNotFound) || b.seen.integrity.Load() != 0 {
+			t.Errorf("%+v, %v, %d alarms", c, err, b.seen.integrity.Load())
+		}
+	}
+}
+
+// makeLease turns the hosted uses of a blob into leases of a minute.
+func (b *bench) makeLease(blob cache.Blob) {
+	b.t.Helper()
+	now := b.clock.now()
+	err := b.index.Update(context.Background(), func(w cache.Writer) error {
+		for e, err := range refs.Edges(w, blob.Digest) {
+			if err != nil {
+				return err
+			}
+			lease := refs.Edge{Kind: refs.Lease, Record: e.Record, Expires: now.Add(time.Minute)}
+			if e.Kind == refs.Hosted {
+				err = refs.Link(w, blob, lease, now)
+			}
+			if err = errors.Join(err, refs.Unlink(w, blob.Digest, e, now)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
 }
