@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -61,4 +62,66 @@ func grantAndTakeBack(t *testing.T, w *world, s policy.Subject) {
 			t.Errorf("%s with role %v publishes: %v, want %v", s.User, c.role, got, c.want)
 		}
 	}
+}
+
+// A change of any kind counts for whoever asks after it returned, whatever else
+// changes at the moment and however many ask meanwhile.
+func TestEveryChangeCountsAtOnce(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	w.org("acme")
+	must(t, w.CreateRepository(ctx, w.admin, "acme/one", policy.Private))
+	team, err := w.CreateTeam(ctx, w.admin, "acme", "crew")
+	must(t, err)
+	must(t, w.Grant(ctx, w.admin, "acme/one", teamMark+team.Name, policy.RoleAdmin))
+	kinds := []struct {
+		name     string
+		give     func(user string) error
+		take     func(user string) error
+		action   policy.Action
+		was, has policy.Verdict
+	}{
+		{"membership", func(u string) error { return w.SetMember(ctx, w.admin, "acme", u, Member) },
+			func(u string) error { return w.SetMember(ctx, w.admin, "acme", u, "") }, policy.Read, policy.Hide, policy.Allow},
+		{"grant", func(u string) error { return w.Grant(ctx, w.admin, "acme/one", u, policy.RoleWrite) },
+			func(u string) error { return w.Grant(ctx, w.admin, "acme/one", u, policy.RoleNone) }, policy.Publish, policy.Deny, policy.Allow},
+		{"team", func(u string) error {
+			return errors.Join(w.SetMember(ctx, w.admin, "acme", u, Member), w.SetTeamMember(ctx, w.admin, TeamMember{"acme", "crew", u}, true))
+		}, func(u string) error { return w.SetTeamMember(ctx, w.admin, TeamMember{"acme", "crew", u}, false) }, policy.Settings, policy.Deny, policy.Allow},
+		{"suspension", func(u string) error {
+			return errors.Join(w.Resume(ctx, w.admin, u), w.Grant(ctx, w.admin, "acme/one", u, policy.RoleRead))
+		}, func(u string) error { return w.Suspend(ctx, w.admin, u) }, policy.Read, policy.Hide, policy.Allow},
+	}
+	var changing, asking sync.WaitGroup
+	done := make(chan struct{})
+	for i, k := range kinds {
+		s := w.user(fmt.Sprintf("user%d", i))
+		changing.Go(func() {
+			for range 20 {
+				for _, step := range []struct {
+					change func(string) error
+					want   policy.Verdict
+				}{{k.give, k.has}, {k.take, k.was}} {
+					if err := step.change(s.User); err != nil {
+						t.Error(err)
+					}
+					if got := w.decide(s, k.action, "acme/one", policy.Private); got != step.want {
+						t.Errorf("%s: %v, want %v", k.name, got, step.want)
+					}
+				}
+			}
+		})
+		asking.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					w.decide(s, k.action, "acme/one", policy.Private)
+				}
+			}
+		})
+	}
+	changing.Wait()
+	close(done)
+	asking.Wait()
 }
