@@ -50,9 +50,18 @@ func (t *touches) take(shard int) []cache.Digest {
 // memory; past a million notes between two flushes further ones are dropped.
 func (e *Evictor) Touch(d cache.Digest) { e.touches.add(d) }
 
-// Flush writes the notes. What cannot be written is dropped: only the order of
-// eviction is at stake.
-func (e *Evictor) Flush(ctx context.Context) error { return e.flushAll(ctx, hurried()) }
+// Flush writes the notes, for as long as ctx lasts. What cannot be written is
+// dropped: only the order of eviction is at stake.
+func (e *Evictor) Flush(ctx context.Context) error {
+	err := e.flushAll(ctx, hurried())
+	if ctx.Err() == nil {
+		return err
+	}
+	for shard := range touchShards {
+		e.touches.take(shard)
+	}
+	return nil
+}
 
 func (e *Evictor) flushAll(ctx context.Context, p pace) error {
 	var used []cache.Digest

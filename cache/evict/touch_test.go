@@ -51,6 +51,12 @@ func TestFlush(t *testing.T) {
 		t.Errorf("below the floor the order is dropped without a word, got %v", err)
 	}
 	s.refuse = nil
+	touch()
+	over, end := context.WithCancel(context.Background())
+	end()
+	if err := b.evict.Flush(over); err != nil {
+		t.Errorf("what a server that ends has no time to write is dropped without a word, got %v", err)
+	}
 	if err := b.evict.Flush(context.Background()); err != nil || b.usage().MainBytes != 0 {
 		t.Errorf("dropped notes were written: %+v, %v", b.usage(), err)
 	}
