@@ -47,11 +47,11 @@ func companies() []company {
 
 // decided is what was found of one company.
 type decided struct {
-	hot, cold, anyone []decide.Cost
-	heap              int64
-	calm, storm       decide.Crowd
-	starts            []time.Duration
-	memory            int64 // anonymous, of a server
+	hot, everybody, cold, anyone []decide.Cost
+	heap                         int64
+	calm, storm                  decide.Crowd
+	starts                       []time.Duration
+	memory                       int64 // anonymous, of a server
 }
 
 // decisions looks at decisions, memory and start of a large instance beside a
@@ -180,7 +180,7 @@ func (d *decided) round(ctx context.Context, i *decide.Instance) error {
 	for _, m := range []struct {
 		costs *[]decide.Cost
 		of    func(context.Context) (decide.Cost, error)
-	}{{&d.hot, i.Hot}, {&d.cold, i.Cold}, {&d.anyone, i.Any}} {
+	}{{&d.hot, i.Hot}, {&d.everybody, i.Everybody}, {&d.cold, i.Cold}, {&d.anyone, i.Any}} {
 		cost, err := m.of(ctx)
 		if err != nil {
 			return err
@@ -198,7 +198,8 @@ func (b *bench) decisionsTable(small, large decided) {
 		line         time.Duration
 		against      float64
 	}{
-		{fmt.Sprintf("decision, %d requests in turn", decide.Active), small.hot, large.hot, hotLine, againstLine},
+		{fmt.Sprintf("decision, %d callers in turn", decide.Few), small.hot, large.hot, hotLine, againstLine},
+		{fmt.Sprintf("decision, %d requests of all users in turn", decide.Active), small.everybody, large.everybody, hotLine, 0},
 		{"first decision of a caller", small.cold, large.cold, firstLine, 0},
 		{"decision, any token", small.anyone, large.anyone, firstLine, 0},
 	} {

@@ -13,17 +13,25 @@ type Cost struct {
 	Allocs float64
 }
 
-// Active is how many requests take turns in Hot: one of every user of a large
-// instance.
-const Active = 10_000
+// Active is how many requests take turns in Everybody: one of every user of a
+// large instance. Few is how many do in Hot, as many in any instance.
+const (
+	Active = 10_000
+	Few    = 100
+)
 
 // asked is how many decisions one figure is made of, at least.
 const asked = 20_000
 
-// Hot is the cost for callers who have just asked: the first Active of them, in
-// turn.
-func (i *Instance) Hot(ctx context.Context) (Cost, error) {
-	some := i.questions[:Active]
+// Hot is the cost for a few callers in turn, who have just asked.
+func (i *Instance) Hot(ctx context.Context) (Cost, error) { return i.inTurn(ctx, Few) }
+
+// Everybody is the cost for all users in turn. What is remembered of so many is
+// no longer near the processor.
+func (i *Instance) Everybody(ctx context.Context) (Cost, error) { return i.inTurn(ctx, Active) }
+
+func (i *Instance) inTurn(ctx context.Context, callers int) (Cost, error) {
+	some := i.questions[:callers]
 	for range 2 {
 		if err := i.all(ctx, some); err != nil {
 			return Cost{}, err
