@@ -201,6 +201,11 @@ func (l Limits) organizes(res Resource) bool {
 	return len(l.Repositories)+len(l.Packages)+len(l.Formats) == 0 && l.cover(res)
 }
 
+// MustAdminister returns the refusal of whoever may not administer the instance.
+func MustAdminister(s Subject) error {
+	return Decide(Input{Subject: s, Action: Administer}).Err()
+}
+
 func decideAdminister(in Input) Decision {
 	s := in.Subject
 	switch {

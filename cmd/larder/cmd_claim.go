@@ -64,15 +64,8 @@ func claimRemoveCommand() *cobra.Command {
 	return s.flags(&cobra.Command{
 		Use: "remove ID", Short: "Give the names of a claim up", Example: "  larder claim remove acme", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := s.open()
-			if err != nil {
-				return err
-			}
-			if err := c.call(cmd.Context(), http.MethodDelete, "/api/v1/claims/"+url.PathEscape(args[0]), nil, nil, nil); err != nil {
-				return err
-			}
-			s.say(cmd, "removed the claim %s", args[0])
-			return nil
+			o := order{method: http.MethodDelete, path: "/api/v1/claims/" + url.PathEscape(args[0])}
+			return s.do(cmd, o, "removed the claim %s", args[0])
 		},
 	})
 }

@@ -183,16 +183,8 @@ func policyUnwaiveCommand() *cobra.Command {
 	return s.flags(&cobra.Command{
 		Use: "unwaive ID", Short: "End a waiver now", Example: "  larder policy unwaive 3kq7xw2m5a", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := s.open()
-			if err != nil {
-				return err
-			}
-			path := "/api/v1/policy/waivers/" + url.PathEscape(args[0])
-			if err := c.call(cmd.Context(), http.MethodDelete, path, nil, nil, nil); err != nil {
-				return err
-			}
-			s.say(cmd, "the waiver %s has ended", args[0])
-			return nil
+			o := order{method: http.MethodDelete, path: "/api/v1/policy/waivers/" + url.PathEscape(args[0])}
+			return s.do(cmd, o, "the waiver %s has ended", args[0])
 		},
 	})
 }

@@ -86,15 +86,8 @@ func repoSetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := s.open()
-			if err != nil {
-				return err
-			}
-			if err := c.call(cmd.Context(), http.MethodPatch, path, nil, admin.RepositorySettings{Visibility: v}, nil); err != nil {
-				return err
-			}
-			s.say(cmd, "%s is %s now", args[0], v)
-			return nil
+			o := order{method: http.MethodPatch, path: path, body: admin.RepositorySettings{Visibility: v}}
+			return s.do(cmd, o, "%s is %s now", args[0], v)
 		},
 	}
 	cmd.Flags().StringVar(&visibility, "visibility", "", "public, internal or private")

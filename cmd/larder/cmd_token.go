@@ -131,15 +131,8 @@ func tokenRevokeCommand() *cobra.Command {
 		Use: "revoke ID", Short: "End a token, and all that were made in exchange for it",
 		Example: "  larder token revoke 01k2m7", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := s.open()
-			if err != nil {
-				return err
-			}
-			if err := c.call(cmd.Context(), http.MethodDelete, "/api/v1/tokens/"+url.PathEscape(args[0]), nil, nil, nil); err != nil {
-				return err
-			}
-			s.say(cmd, "revoked the token %s", args[0])
-			return nil
+			o := order{method: http.MethodDelete, path: "/api/v1/tokens/" + url.PathEscape(args[0])}
+			return s.do(cmd, o, "revoked the token %s", args[0])
 		},
 	})
 }

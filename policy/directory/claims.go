@@ -79,7 +79,7 @@ func (d *Directory) Claim(format, name string) (id, repository string, ok bool) 
 
 // Claims lists all claims, those of the config first, to an administrator.
 func (d *Directory) Claims(_ context.Context, actor policy.Subject) ([]policy.Claim, error) {
-	if err := administer(actor); err != nil {
+	if err := policy.MustAdminister(actor); err != nil {
 		return nil, err
 	}
 	return d.claims.Load().All(), nil
@@ -123,7 +123,7 @@ func suggest(format, name, owner string) string {
 // The repository must exist. Only for administrators: it takes the names from
 // every upstream. Errors: ErrInvalid, ErrExists, cache.ErrNotExist.
 func (d *Directory) AddClaim(ctx context.Context, actor policy.Subject, c policy.Claim) (policy.Claim, error) {
-	if err := administer(actor); err != nil {
+	if err := policy.MustAdminister(actor); err != nil {
 		return policy.Claim{}, err
 	}
 	if c.ID == "" {
@@ -181,7 +181,7 @@ func claimID(c policy.Claim) string {
 // RemoveClaim gives the names up. Errors: ErrConflict for a claim of the
 // config, cache.ErrNotExist.
 func (d *Directory) RemoveClaim(ctx context.Context, actor policy.Subject, id string) error {
-	if err := administer(actor); err != nil {
+	if err := policy.MustAdminister(actor); err != nil {
 		return err
 	}
 	d.mu.Lock()

@@ -20,11 +20,6 @@ const (
 // firstRepository is made with every owner.
 const firstRepository = "packages"
 
-// administer checks that the actor may administer the instance.
-func administer(actor policy.Subject) error {
-	return policy.Decide(policy.Input{Subject: actor, Action: policy.Administer}).Err()
-}
-
 // may checks the actor's authority over an owner or a repository. Who lacks it
 // is refused whether or not the thing exists.
 func (d *Directory) may(ctx context.Context, actor policy.Subject, a policy.Action, where string) error {
@@ -47,7 +42,7 @@ func (d *Directory) may(ctx context.Context, actor policy.Subject, a policy.Acti
 // "packages". The creator of an organization is its owner. For administrators.
 // Errors: ErrInvalid, ErrExists.
 func (d *Directory) CreateUser(ctx context.Context, actor policy.Subject, a Account) error {
-	if err := administer(actor); err != nil {
+	if err := policy.MustAdminister(actor); err != nil {
 		return err
 	}
 	if err := checkAccountName(a.Name); err != nil {
@@ -100,7 +95,7 @@ func putOwner(w cache.Writer, a Account, v policy.Visibility) error {
 // administrators, who cannot suspend themselves. Errors: cache.ErrNotExist,
 // ErrConflict.
 func (d *Directory) Suspend(ctx context.Context, actor policy.Subject, name string) error {
-	if err := administer(actor); err != nil {
+	if err := policy.MustAdminister(actor); err != nil {
 		return err
 	}
 	if name == actor.User {
@@ -125,7 +120,7 @@ func (d *Directory) Suspend(ctx context.Context, actor policy.Subject, name stri
 // Resume gives a suspended user all rights back. For administrators. Errors:
 // cache.ErrNotExist.
 func (d *Directory) Resume(ctx context.Context, actor policy.Subject, name string) error {
-	if err := administer(actor); err != nil {
+	if err := policy.MustAdminister(actor); err != nil {
 		return err
 	}
 	return d.changeOf(ctx, touched{owner: name}, "resume "+name, func(w cache.Writer) error {

@@ -88,7 +88,7 @@ func (d *Directory) prepare(actor policy.Subject, m Mint) (Token, error) {
 		t.User = actor.User
 	}
 	if actor.Anonymous() || t.User != actor.User {
-		if err := administer(actor); err != nil {
+		if err := policy.MustAdminister(actor); err != nil {
 			return t, err
 		}
 	}
@@ -141,7 +141,7 @@ func expiry(actor policy.Subject, m Mint, now time.Time) (time.Time, error) {
 		if m.Kind == token.Job || m.Kind == token.Bearer || m.Lifetime != 0 {
 			return time.Time{}, fail(ErrInvalid, "a token of kind %s, or one with a lifetime, cannot be made to never expire", string(m.Kind))
 		}
-		return time.Time{}, administer(actor)
+		return time.Time{}, policy.MustAdminister(actor)
 	}
 	if m.Lifetime != 0 {
 		lifetime = m.Lifetime.Truncate(time.Second)
@@ -222,7 +222,7 @@ func (d *Directory) inherit(w cache.Writer, actor policy.Subject, m Mint, row *t
 func shorten(actor policy.Subject, m Mint, bound bool, parent tokenRow, row *tokenRow) error {
 	within := !row.Expires.IsZero() && !row.Expires.After(parent.Expires)
 	switch {
-	case parent.Expires.IsZero(), within, !bound && administer(actor) == nil:
+	case parent.Expires.IsZero(), within, !bound && policy.MustAdminister(actor) == nil:
 	case bound, m.Lifetime == 0:
 		row.Expires = parent.Expires
 	default:

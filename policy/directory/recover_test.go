@@ -29,7 +29,7 @@ func TestRecover(t *testing.T) {
 	text, err := os.ReadFile(file)
 	must(t, err)
 	who := w.signIn(strings.TrimSuffix(string(text), "\n"))
-	if who.User != FirstAdmin || who.TokenID != made.ID || administer(who) != nil || !made.Expires.IsZero() {
+	if who.User != FirstAdmin || who.TokenID != made.ID || policy.MustAdminister(who) != nil || !made.Expires.IsZero() {
 		t.Errorf("the recovered token is that of %+v", who)
 	}
 	if old := w.signIn(w.token); old.User != FirstAdmin {

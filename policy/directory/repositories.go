@@ -52,7 +52,7 @@ func orMissing(err error, what, name string) error {
 // mayIn checks authority over a repository; administrators have it over those
 // of owners that do not exist, and then read that they do not.
 func (d *Directory) mayIn(ctx context.Context, actor policy.Subject, full string) error {
-	if administer(actor) == nil && policy.Holds(actor.Scopes, policy.WritePackages) {
+	if policy.MustAdminister(actor) == nil && policy.Holds(actor.Scopes, policy.WritePackages) {
 		return nil
 	}
 	return d.may(ctx, actor, policy.Settings, full)

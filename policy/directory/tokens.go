@@ -17,9 +17,9 @@ const MaxTokens = 10_000
 // an administrator. Those of others do not exist.
 func (d *Directory) Tokens(ctx context.Context, actor policy.Subject, user string) ([]Token, error) {
 	if actor.Anonymous() {
-		return nil, administer(actor)
+		return nil, policy.MustAdminister(actor)
 	}
-	if user != actor.User && administer(actor) != nil || !accountName.MatchString(user) {
+	if user != actor.User && policy.MustAdminister(actor) != nil || !accountName.MatchString(user) {
 		return nil, missing("user", user)
 	}
 	var all []Token
@@ -53,7 +53,7 @@ func readListed(r cache.Reader, _ string, value []byte) (Token, error) {
 // of others and those that are revoked already, policy refusals.
 func (d *Directory) RevokeToken(ctx context.Context, actor policy.Subject, id string) error {
 	if actor.Anonymous() {
-		return administer(actor)
+		return policy.MustAdminister(actor)
 	}
 	return d.revoke(ctx, actor, id, func(r cache.Reader) (digest, bool, error) {
 		if len(id) > 100 {
@@ -66,7 +66,7 @@ func (d *Directory) RevokeToken(ctx context.Context, actor policy.Subject, id st
 // RevokeSecret does the same for a token given as such.
 func (d *Directory) RevokeSecret(ctx context.Context, actor policy.Subject, secret token.Secret) error {
 	if actor.Anonymous() {
-		return administer(actor)
+		return policy.MustAdminister(actor)
 	}
 	return d.revoke(ctx, actor, secret.Hint()+"…", func(cache.Reader) (digest, bool, error) {
 		return secret.Digest(), true, nil
@@ -89,7 +89,7 @@ func (d *Directory) revoke(ctx context.Context, actor policy.Subject, title stri
 		if err != nil {
 			return err
 		}
-		if !ok || !t.Revoked.IsZero() || t.User != actor.User && administer(actor) != nil {
+		if !ok || !t.Revoked.IsZero() || t.User != actor.User && policy.MustAdminister(actor) != nil {
 			return missing("token", title)
 		}
 		if err := mayEnd(actor, t.Token); err != nil {
@@ -105,7 +105,7 @@ func (d *Directory) revoke(ctx context.Context, actor policy.Subject, title stri
 
 // mayEnd checks that a token which may do little, and was lost, shuts nobody out.
 func mayEnd(actor policy.Subject, t Token) error {
-	if t.ID == actor.TokenID || administer(actor) == nil || policy.Covers(actor.Scopes, t.Scopes) && actor.Limits.Covers(t.Limits) {
+	if t.ID == actor.TokenID || policy.MustAdminister(actor) == nil || policy.Covers(actor.Scopes, t.Scopes) && actor.Limits.Covers(t.Limits) {
 		return nil
 	}
 	return policy.Decision{

@@ -33,7 +33,7 @@ type Rule struct {
 // Rules lists every rule in the order in which they are asked, built-in ones
 // included.
 func (b *Book) Rules(actor policy.Subject) ([]Rule, error) {
-	if err := administer(actor); err != nil {
+	if err := policy.MustAdminister(actor); err != nil {
 		return nil, err
 	}
 	list := []Rule{b.builtIn(rules.Claim), b.builtIn(rules.Origin)}

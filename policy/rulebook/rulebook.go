@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"larder/cache"
-	"larder/policy"
 	"larder/policy/rules"
 )
 
@@ -96,9 +95,4 @@ func (b *Book) compile(s state) (*state, error) {
 		return nil, err
 	}
 	return &s, nil
-}
-
-// administer checks that the actor may administer the instance.
-func administer(actor policy.Subject) error {
-	return policy.Decide(policy.Input{Subject: actor, Action: policy.Administer}).Err()
 }

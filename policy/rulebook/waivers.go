@@ -43,7 +43,7 @@ type Waiver struct {
 // Waivers lists all waivers, those of the configuration first, each kind by its
 // end.
 func (b *Book) Waivers(actor policy.Subject) ([]Waiver, error) {
-	if err := administer(actor); err != nil {
+	if err := policy.MustAdminister(actor); err != nil {
 		return nil, err
 	}
 	s := b.now.Load()
@@ -86,7 +86,7 @@ func (b *Book) shown(s *state, g given, from Source, wrong error) Waiver {
 // patterns, until when and why; ID and By are not looked at. For
 // administrators. Errors: policy.ErrInvalid, policy.ErrConflict for one too many.
 func (b *Book) Waive(ctx context.Context, actor policy.Subject, w rules.Waiver) (Waiver, error) {
-	if err := administer(actor); err != nil {
+	if err := policy.MustAdminister(actor); err != nil {
 		return Waiver{}, err
 	}
 	g := given{Waiver: w, Since: b.opt.Clock().UTC()}
@@ -151,7 +151,7 @@ func (b *Book) admit(g given) error {
 // Unwaive ends a waiver now. For administrators. Errors: policy.ErrConflict for
 // one of the configuration, cache.ErrNotExist.
 func (b *Book) Unwaive(ctx context.Context, actor policy.Subject, id string) error {
-	if err := administer(actor); err != nil {
+	if err := policy.MustAdminister(actor); err != nil {
 		return err
 	}
 	b.mu.Lock()

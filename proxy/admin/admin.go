@@ -189,6 +189,7 @@ type api struct {
 	Options
 	types    openapi.Types // of bodies
 	document openapi.Document
+	encoded  []byte // the document, without the address of this server
 }
 
 func newAPI(o Options) *api { return &api{Options: o, types: apiTypes()} }

@@ -2,8 +2,10 @@ package admin
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 
 	"larder/policy"
@@ -123,19 +125,24 @@ func failure(why string, problem *openapi.Schema, fields map[string]openapi.Head
 	}
 }
 
-// described is the document. Its own schema is that of OpenAPI.
-type described struct {
-	openapi.Document
-}
+// described is the document, encoded. Its own schema is that of OpenAPI.
+type described []byte
 
 func (described) replies() []reply {
 	return []reply{{http.StatusOK, "application/json", reflect.TypeFor[map[string]json.RawMessage]()}}
 }
 
-func (d described) send(c *call) error { return c.sendJSON(http.StatusOK, d.Document) }
+func (d described) send(c *call) error {
+	c.send(http.StatusOK, "application/json", d)
+	return nil
+}
 
+// describe adds the address by which the caller came to what was encoded once:
+// it is 100 KiB that anybody may ask for.
 func (c *call) describe(none, none) (described, error) {
-	d := c.document
-	d.Servers = []openapi.Server{{URL: c.visit.Origin}}
-	return described{d}, nil
+	servers, err := json.Marshal([]openapi.Server{{URL: c.visit.Origin}})
+	if err != nil {
+		return nil, fmt.Errorf("encode the address: %w", err)
+	}
+	return slices.Concat([]byte(`{"servers":`), servers, []byte(","), c.encoded[1:], []byte("\n")), nil
 }

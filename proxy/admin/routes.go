@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -144,6 +146,9 @@ func newRouter(a *api, table []route) (http.Handler, error) {
 	var err error
 	if a.document, err = a.describeAll(table); err != nil {
 		return nil, err
+	}
+	if a.encoded, err = json.Marshal(a.document); err != nil {
+		return nil, fmt.Errorf("encode the document of the API: %w", err)
 	}
 	mux := http.NewServeMux()
 	for pattern, rows := range byPattern {

@@ -31,7 +31,7 @@ const maxApproved = 80
 // were noted. For administrators. Errors: formats.ErrBadRequest for a moment
 // that is still to come, cache.ErrFull.
 func (r *Registry) Approve(ctx context.Context, a Approval, list []Known) (noted int, err error) {
-	if err := policy.Decide(policy.Input{Subject: a.Actor, Action: policy.Administer}).Err(); err != nil {
+	if err := policy.MustAdminister(a.Actor); err != nil {
 		return 0, err
 	}
 	if a.Since.IsZero() {

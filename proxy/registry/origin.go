@@ -36,7 +36,7 @@ var errDryRun = errors.New("dry run")
 // For administrators. Errors: formats.ErrNotFound for a name that nothing is
 // known of, formats.ErrConflict while it is published here or claimed.
 func (r *Registry) ResetOrigin(ctx context.Context, actor policy.Subject, pkg string, dry bool) (*OriginReset, error) {
-	if err := policy.Decide(policy.Input{Subject: actor, Action: policy.Administer}).Err(); err != nil {
+	if err := policy.MustAdminister(actor); err != nil {
 		return nil, err
 	}
 	o, err := r.lookup(ctx, pkg)
