@@ -95,7 +95,7 @@ func (u *upstreams) states(context.Context) []admin.Upstream {
 			h := client.State()
 			s.State, s.LastSuccess, s.LastFailure, s.LastError = string(h.State), h.LastSuccess, h.LastFailure, h.LastError
 			s.Requests, s.Failures, s.URL = int64(h.Requests), int64(h.Failures), client.Config().URL
-		case searching:
+		case searching, u.late[c.Format]:
 			s.State = "searching"
 		default:
 			s.Note = noUpstream(c.Format)

@@ -84,7 +84,7 @@ func environment(ts *testscript.TestScript) []string {
 	env := slices.DeleteFunc(slices.Clone(storyOf(ts).env.Vars), func(v string) bool {
 		return strings.HasPrefix(v, "LARDER_DATA=")
 	})
-	for _, name := range []string{"LARDER_TEST_CLOCK_OFFSET", "LARDER_OFFLINE", "LARDER_CACHE_FRESH", "LARDER_CACHE_NEGATIVE"} {
+	for _, name := range []string{"PATH", "LARDER_TEST_CLOCK_OFFSET", "LARDER_OFFLINE", "LARDER_CACHE_FRESH", "LARDER_CACHE_NEGATIVE"} {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}

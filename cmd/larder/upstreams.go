@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"larder/cmd/larder/config"
+	"larder/formats"
 	"larder/proxy/admin"
 	"larder/proxy/registry"
 	"larder/upstream"
@@ -31,13 +32,14 @@ type upstreams struct {
 	mu      sync.RWMutex
 	cfg     *config.Loaded
 	found   map[string]discover.Found // by format
+	late    map[string]bool           // formats whose client did not answer yet
 	clients map[string]*upstream.Client
 }
 
 func newUpstreams(cfg *config.Loaded, log zerolog.Logger, m *admin.Metrics, clock func() time.Time) (*upstreams, error) {
 	u := &upstreams{
 		log: log, clock: clock, cfg: cfg, searched: make(chan struct{}),
-		found: map[string]discover.Found{}, clients: map[string]*upstream.Client{},
+		found: map[string]discover.Found{}, late: map[string]bool{}, clients: map[string]*upstream.Client{},
 		transport: upstream.NewTransport(upstream.Options{UserAgent: "larder", Hooks: m.Hooks(), Now: clock}),
 	}
 	return u, u.build(cfg)
@@ -52,8 +54,31 @@ func (u *upstreams) build(cfg *config.Loaded) error {
 	return err
 }
 
-// prepare makes the clients, and returns what puts them in force.
+// prepare makes the clients, and returns what puts them in force, with those
+// whose addresses were found since.
 func (u *upstreams) prepare(cfg *config.Loaded) (use func(), err error) {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	made, err := u.make(cfg)
+	if err != nil {
+		return nil, err
+	}
+	known := len(u.found)
+	return func() {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if len(u.found) != known {
+			if made, err = u.make(cfg); err != nil {
+				u.log.Error().Err(err).Msg("an upstream that was found cannot be used")
+				return
+			}
+		}
+		u.cfg, u.clients = cfg, made
+	}, nil
+}
+
+// make makes the clients of a configuration. The caller holds the lock.
+func (u *upstreams) make(cfg *config.Loaded) (map[string]*upstream.Client, error) {
 	made := map[string]*upstream.Client{}
 	for id, c := range cfg.Upstreams {
 		url, auth := c.URL.Reveal(), upstream.Auth{
@@ -79,11 +104,7 @@ func (u *upstreams) prepare(cfg *config.Loaded) (use func(), err error) {
 		}
 		made[id] = client
 	}
-	return func() {
-		u.mu.Lock()
-		defer u.mu.Unlock()
-		u.cfg, u.clients = cfg, made
-	}, nil
+	return made, nil
 }
 
 // change prepares a changed configuration, once the addresses of this one are
@@ -100,26 +121,59 @@ func (u *upstreams) change(ctx context.Context, cfg *config.Loaded) (use func(),
 // start looks for the addresses that no one configured, beside the start.
 func (u *upstreams) start(ctx context.Context, self string) {
 	go func() {
-		defer close(u.searched)
-		wanted := u.wanted()
-		if len(wanted) == 0 {
-			return
-		}
-		for _, f := range u.search(ctx, wanted, self) {
-			if _, ok := u.found[f.Format]; !ok && f.URL != "" {
-				u.found[f.Format] = f
-				u.log.Info().Str("format", f.Format).Str("upstream", f.URL).Str("from", f.Source).Msg("upstream found")
+		late := u.look(ctx, u.wanted(), self, 0)
+		close(u.searched)
+		for len(late) > 0 {
+			select {
+			case <-time.After(askAgain):
+			case <-ctx.Done():
+				return
 			}
-		}
-		for _, format := range wanted {
-			if _, ok := u.found[format]; !ok {
-				u.log.Warn().Str("format", format).Msg(noUpstream(format))
-			}
-		}
-		if err := u.build(u.cfg); err != nil {
-			u.log.Error().Err(err).Msg("an upstream that was found cannot be used")
+			late = u.look(ctx, late, self, patience)
 		}
 	}()
+}
+
+// A client that did not answer (npm on a cold disk takes seconds) is asked again
+// after askAgain, and then has patience to answer in.
+const (
+	askAgain = time.Second
+	patience = time.Minute
+)
+
+// look searches for formats, and returns those whose client did not answer in
+// time. What needs their upstreams is told to try again: without an answer
+// nobody knows that there is none.
+func (u *upstreams) look(ctx context.Context, wanted []string, self string, timeout time.Duration) (late []string) {
+	if len(wanted) == 0 {
+		return nil
+	}
+	all := u.search(ctx, wanted, self, timeout)
+	u.mu.Lock()
+	u.late = map[string]bool{}
+	for _, f := range all {
+		if _, ok := u.found[f.Format]; !ok && f.URL != "" {
+			u.found[f.Format] = f
+			u.log.Info().Str("format", f.Format).Str("upstream", f.URL).Str("from", f.Source).Msg("upstream found")
+		}
+		u.late[f.Format] = u.late[f.Format] || f.Unanswered
+	}
+	for _, format := range wanted {
+		if _, ok := u.found[format]; ok {
+			u.late[format] = false
+		} else if u.late[format] {
+			late = append(late, format)
+			u.log.Warn().Str("format", format).Msg("the package client of this machine has not said in time where it goes: it is asked again")
+		} else {
+			u.log.Warn().Str("format", format).Msg(noUpstream(format))
+		}
+	}
+	cfg := u.cfg
+	u.mu.Unlock()
+	if err := u.build(cfg); err != nil {
+		u.log.Error().Err(err).Msg("an upstream that was found cannot be used")
+	}
+	return late
 }
 
 // noUpstream says how to name an upstream that was not found.
@@ -145,7 +199,8 @@ func (u *upstreams) wanted() []string {
 	return list
 }
 
-func (u *upstreams) search(ctx context.Context, wanted []string, self string) []discover.Found {
+// search takes what is remembered, or asks; timeout 0 is that of discover.
+func (u *upstreams) search(ctx context.Context, wanted []string, self string, timeout time.Duration) []discover.Found {
 	file := filepath.Join(u.cfg.Data, "upstreams.json")
 	known, at, err := discover.Load(file)
 	if err == nil && u.clock().Sub(at) < rememberFor && complete(known, wanted) {
@@ -155,7 +210,7 @@ func (u *upstreams) search(ctx context.Context, wanted []string, self string) []
 	if u.cfg.PublicURL != "" {
 		selves = append(selves, u.cfg.PublicURL)
 	}
-	found := discover.Find(ctx, discover.Options{Formats: wanted, Self: selves})
+	found := discover.Find(ctx, discover.Options{Formats: wanted, Self: selves, Timeout: timeout})
 	if err := discover.Save(file, found, u.clock()); err != nil {
 		u.log.Warn().Err(err).Msg("the upstreams found will be looked for again at the next start")
 	}
@@ -195,6 +250,8 @@ func (u *upstreams) sources(ctx context.Context, ids []string) ([]registry.Sourc
 			list = append(list, registry.Source{ID: id, Fetcher: offline{}, Offline: true})
 		} else if c, ok := u.clients[id]; ok {
 			list = append(list, registry.Source{ID: id, Fetcher: c, Fresh: c.Config().Fresh})
+		} else if u.late[u.cfg.Upstreams[id].Format] {
+			list = append(list, registry.Source{ID: id, Fetcher: unanswered{}})
 		}
 	}
 	return list, nil
@@ -213,7 +270,7 @@ func (u *upstreams) hint(ids []string) string {
 		return ""
 	}
 	for _, id := range ids {
-		if _, ok := u.clients[id]; ok {
+		if _, ok := u.clients[id]; ok || u.late[u.cfg.Upstreams[id].Format] {
 			return ""
 		}
 	}
@@ -229,4 +286,12 @@ type offline struct{}
 
 func (offline) Fetch(context.Context, upstream.Request) (*upstream.Response, error) {
 	return nil, fmt.Errorf("this server is offline and has no copy: %w", upstream.ErrOffline)
+}
+
+// unanswered stands for an upstream of which nobody has said yet where it is.
+type unanswered struct{}
+
+func (unanswered) Fetch(context.Context, upstream.Request) (*upstream.Response, error) {
+	return nil, formats.Refuse(upstream.ErrThrottled,
+		"the package client of the server's machine has not said yet where its registry is: try again in a few seconds")
 }

@@ -64,6 +64,9 @@ type Found struct {
 	// Secret tells that there was an Auth: who loads it has to search again.
 	Secret bool   `json:"secret,omitempty"`
 	Note   string `json:"note,omitempty"` // what a person should know
+	// Unanswered says that a client did not answer in time: whoever has no address
+	// for it knows nothing yet, and has to ask again.
+	Unanswered bool `json:"-"`
 }
 
 // Formats lists what can be searched for, in the order of the results.
@@ -120,10 +123,12 @@ func Find(ctx context.Context, o Options) []Found {
 func search(ctx context.Context, m *machine, format string) []Found {
 	var passed []Found
 	var notes []string
+	unanswered := false
 	for _, look := range steps(format) {
 		list, err := look(ctx, m)
 		if err != nil {
 			notes = append(notes, err.Error())
+			unanswered = unanswered || errors.Is(err, context.DeadlineExceeded)
 		}
 		usable := false
 		for _, f := range list {
@@ -141,7 +146,7 @@ func search(ctx context.Context, m *machine, format string) []Found {
 	if len(notes) == 0 {
 		notes = []string{"no client of this format names an upstream"}
 	}
-	return append(passed, Found{Format: format, Source: "none", Note: strings.Join(notes, "; ")})
+	return append(passed, Found{Format: format, Source: "none", Note: strings.Join(notes, "; "), Unanswered: unanswered})
 }
 
 // errSelf is why an address of this larder is passed over.

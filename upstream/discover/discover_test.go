@@ -150,7 +150,7 @@ func TestASilentClientIsGivenUp(t *testing.T) {
 		return "", context.Cause(ctx)
 	}
 	found := Find(t.Context(), o)
-	if len(found) != 1 || !strings.Contains(found[0].Note, context.DeadlineExceeded.Error()) {
+	if len(found) != 1 || !found[0].Unanswered || !strings.Contains(found[0].Note, context.DeadlineExceeded.Error()) {
 		t.Errorf("%+v", found)
 	}
 }
