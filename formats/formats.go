@@ -61,6 +61,13 @@ type Format interface {
 	Describe(f *Failure, h http.Header) (body []byte)
 }
 
+// Slashed is a Format with paths that end in a slash that counts: Parse finds it
+// in r.URL.Path. The paths of other formats are refused with one.
+type Slashed interface {
+	Format
+	FinalSlash()
+}
+
 // Request is what Parse found. Detail is the format's own reading.
 type Request struct {
 	Op      string // the format's word for the operation; a metric label, so from a fixed set
@@ -94,7 +101,12 @@ type Failure struct {
 	Sentence string // what was asked, why not, what to do
 	Request  Request
 	// Challenge asks for a WWW-Authenticate header where the client needs one.
-	Challenge  bool
+	Challenge bool
+	// Narrow says that the caller's own rights suffice for the request, and those
+	// of the token do not: the client should ask for another one.
+	Narrow bool
+	// Base is the URL of the registry as Call has it; "" where none was found.
+	Base       string
 	RetryAfter time.Duration
 	RequestID  string
 }

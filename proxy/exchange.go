@@ -133,9 +133,9 @@ func (x *exchange) signsIn(refused error) bool {
 }
 
 // serve parses, asks policy and lets the format answer. The path may end in a
-// slash only at the root of a registry.
+// slash at the root of a registry, and where the format knows what that means.
 func (x *exchange) serve(trailing bool) error {
-	if trailing && len(x.path) > 0 {
+	if _, slashed := x.format.(formats.Slashed); trailing && len(x.path) > 0 && !slashed {
 		return formats.Refuse(formats.ErrBadRequest, "the path ends in an empty segment: leave out the final slash")
 	}
 	req, err := x.format.Parse(x.r, x.path)

@@ -121,6 +121,9 @@ func (x *exchange) failure(err error) *formats.Failure {
 		Status: fl.status, Err: err, Sentence: fl.sentence, Request: x.req,
 		Challenge: fl.status == http.StatusUnauthorized, RetryAfter: fl.retry, RequestID: x.id,
 	}
+	if x.format != nil {
+		f.Base = x.root + x.prefix
+	}
 	if fl.status == http.StatusNotFound && x.gated && !errors.Is(err, formats.ErrNoVersion) {
 		// What is hidden and what is missing must not differ in one byte, so
 		// neither error is shown.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -291,6 +292,52 @@ func TestSignInWithAStaleCredential(t *testing.T) {
 		w.do("GET", "/pad/-/ping", nil, "Authorization: Bearer "+c.token)
 		if format.calls != c.calls || format.caller.User != c.user {
 			t.Errorf("%+v: served %d times, to %q", c, format.calls, format.caller.User)
+		}
+	}
+}
+
+// slashed is a format for which a final slash means something.
+type slashed struct {
+	formattest.Plain
+	paths []string
+	told  []formats.Failure
+}
+
+func (*slashed) FinalSlash() {}
+
+func (f *slashed) Parse(r *http.Request, path []string) (formats.Request, error) {
+	f.paths = append(f.paths, r.URL.Path)
+	return f.Plain.Parse(r, path)
+}
+
+func (f *slashed) Describe(fl *formats.Failure, h http.Header) []byte {
+	f.told = append(f.told, *fl)
+	return f.Plain.Describe(fl, h)
+}
+
+func TestAFinalSlashIsForFormatsThatKnowIt(t *testing.T) {
+	format := &slashed{}
+	w := newWorld(t, func(o *Options) { o.Mounts = []Mount{basedMount{o.Mounts[0], format}} })
+	if resp := w.do("GET", "/pad/a/", nil); resp.StatusCode != 200 || !slices.Equal(format.paths, []string{"/pad/a/"}) {
+		t.Errorf("status %d, parsed %q", resp.StatusCode, format.paths)
+	}
+	if resp := w.do("GET", "/pad/a//", nil); resp.StatusCode != 400 || len(format.paths) != 1 {
+		t.Errorf("two slashes: status %d, parsed %q", resp.StatusCode, format.paths)
+	}
+}
+
+// A format that sends clients elsewhere to sign in must know where they are.
+func TestFailuresNameTheRegistry(t *testing.T) {
+	format := &slashed{}
+	w := newWorld(t, func(o *Options) { o.Mounts = []Mount{basedMount{o.Mounts[0], format}} })
+	for target, line := range map[string]string{
+		"/pad/-/whoami": "Authorization: Bearer mallory-token", "/r/acme/tools/pad/a/b/c": "X: y", "/pad/a%00": "X: y",
+	} {
+		format.told = nil
+		w.do("GET", target, nil, line)
+		prefix, _, _ := strings.Cut(target, "pad/")
+		if len(format.told) != 1 || format.told[0].Base != "http://example.com"+prefix+"pad/" {
+			t.Errorf("%s: %+v", target, format.told)
 		}
 	}
 }
