@@ -1,0 +1,57 @@
+package oci
+
+import (
+	"net/http"
+	"strings"
+
+	"larder/formats"
+)
+
+// Options of the format; the zero value is that of a registry of our own.
+type Options struct {
+	// Mirror says that the registry hands on another one's images: it takes no
+	// pushes, and a deletion evicts from the cache.
+	Mirror bool
+	// Library says that the mirrored registry keeps images with names of one
+	// part under library/.
+	Library bool
+}
+
+// Format is the OCI distribution protocol as a formats.Format.
+type Format struct {
+	mirror, library bool
+}
+
+// New builds the format.
+func New(opt Options) *Format {
+	return &Format{mirror: opt.Mirror, library: opt.Mirror && opt.Library}
+}
+
+// Name is the format's word in configuration, paths and metrics.
+func (*Format) Name() string { return "oci" }
+
+// FinalSlash says that a path may end in a slash that counts.
+func (*Format) FinalSlash() {}
+
+// Owner is the first part of a name that has more than one, "" of others.
+func (*Format) Owner(pkg string) string {
+	owner, _, found := strings.Cut(pkg, "/")
+	if !found {
+		return ""
+	}
+	return owner
+}
+
+// Serve answers a request that policy has allowed.
+func (*Format) Serve(w http.ResponseWriter, r *http.Request, call *formats.Call) error {
+	t, ok := call.Request.Detail.(target)
+	if !ok {
+		return formats.Refuse(formats.ErrBadRequest, "the request was not read as one of a container client")
+	}
+	w.Header().Set(apiVersion, apiVersionValue)
+	if t.op == opPing {
+		body := []byte("{}")
+		return formats.Reply(w, r, &formats.Content{Bytes: body, Size: int64(len(body)), MediaType: "application/json"})
+	}
+	return refuse(formats.ErrNotFound, codeNameUnknown, "this registry does not offer the operation %s", t.op)
+}
