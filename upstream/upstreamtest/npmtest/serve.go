@@ -1,20 +1,17 @@
 package npmtest
 
 import (
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
 	"path"
 	"slices"
 	"strings"
-)
 
-// maxBody bounds the body of a request, decoded.
-const maxBody = 16 << 20
+	"larder/upstream/upstreamtest/faulty"
+)
 
 // answer is what a request gets before any fault.
 type answer struct {
@@ -30,41 +27,15 @@ func failure(status int, sentence string) answer {
 	return answer{status: status, kind: "application/json", body: body}
 }
 
-func (r *Registry) serve(w http.ResponseWriter, q *http.Request) {
-	body, err := sentBody(q)
-	r.mu.Lock()
-	r.log = append(r.log, Request{Method: q.Method, Path: q.URL.EscapedPath(), Query: q.URL.RawQuery, Header: q.Header.Clone(), Body: body})
-	f, wake := r.fault(q.URL.EscapedPath()), r.wake
-	r.mu.Unlock()
-	a := failure(http.StatusBadRequest, "unreadable body")
-	if err == nil {
-		a = r.answer(q, body)
-	}
-	h := w.Header()
-	h.Set("Content-Type", a.kind)
-	h.Set("Vary", "Accept, Accept-Encoding")
-	if a.etag != "" {
-		h.Set("ETag", a.etag)
-		if q.Header.Get("If-None-Match") == a.etag && f.Status == 0 {
-			f.notModified(w, q, wake)
-			return
-		}
-	}
+// sent is the answer as it leaves: compressed, where that form is kept and wanted.
+func (a answer) sent(q *http.Request) faulty.Answer {
+	h := http.Header{"Content-Type": {a.kind}, "Vary": {"Accept, Accept-Encoding"}}
+	body := a.body
 	if a.zipped != nil && strings.Contains(q.Header.Get("Accept-Encoding"), "gzip") {
 		h.Set("Content-Encoding", "gzip")
-		a.body = a.zipped
+		body = a.zipped
 	}
-	f.reply(w, q, wake, a.status, a.body)
-}
-
-// notModified answers 304 after the delay of f.
-func (f Fault) notModified(w http.ResponseWriter, q *http.Request, wake <-chan struct{}) {
-	select {
-	case <-wake:
-	default:
-		pause(q.Context(), f.Delay)
-	}
-	w.WriteHeader(http.StatusNotModified)
+	return faulty.Answer{Status: a.status, Header: h, ETag: a.etag, Body: body}
 }
 
 func (r *Registry) answer(q *http.Request, body []byte) answer {
@@ -228,18 +199,6 @@ func within(name string, tree map[string]any) bool {
 		}
 	}
 	return false
-}
-
-// sentBody reads what a client sent, inflated.
-func sentBody(q *http.Request) ([]byte, error) {
-	if q.Header.Get("Content-Encoding") != "gzip" {
-		return io.ReadAll(io.LimitReader(q.Body, maxBody))
-	}
-	zip, err := gzip.NewReader(q.Body)
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(io.LimitReader(zip, maxBody))
 }
 
 func encode(v any) answer {
