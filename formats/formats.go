@@ -36,6 +36,8 @@ var (
 	ErrConflict = errors.New("document update conflict")
 	// ErrTooLarge: a limit was passed; the sentence names it. 413.
 	ErrTooLarge = errors.New("too large")
+	// ErrTooMany: the caller has as much under way as one may have. 429.
+	ErrTooMany = errors.New("too many at once")
 	// ErrMediaType: the content type or encoding of the request is not accepted. 415.
 	ErrMediaType = errors.New("media type not supported")
 )

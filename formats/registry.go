@@ -24,6 +24,15 @@ type Registry interface {
 
 // Reading is the half of a Registry that changes nothing here but the cache.
 type Reading interface {
+	// Resolve says what a name that moves, such as a tag, stands for now. Errors:
+	// ErrNoVersion, ErrNotFound, those of upstream.
+	Resolve(ctx context.Context, p Pointer) (Target, error)
+	// Tags yields the tags of a hosted package that come after the one given, in
+	// byte order. Only packages whose tags were set by Tagging have any here.
+	Tags(ctx context.Context, pkg, after string) iter.Seq2[Tag, error]
+	// Having yields the hosted versions, by version, that were published with a
+	// term and come after the version given, those retracted left out.
+	Having(ctx context.Context, pkg, term, after string) iter.Seq2[*Release, error]
 	// Document returns bytes that change over time: an index, a packument, a
 	// tag list. Hosted ones are built, upstream ones fetched and rewritten,
 	// both once per change. Errors: ErrNotFound, those of upstream.
@@ -38,7 +47,7 @@ type Reading interface {
 	// publication, those retracted left out.
 	Releases(ctx context.Context, name string) iter.Seq2[*Release, error]
 	// Packages yields the hosted packages the caller may read, by name, that
-	// come after the name given.
+	// come after the name given. One that has only linked files is not among them.
 	Packages(ctx context.Context, after string) iter.Seq2[*Package, error]
 	// Allows reports whether the rules let a version be shown in a list, by what
 	// is known of it there. It costs no request.
@@ -59,6 +68,7 @@ type Writing interface {
 	// twice and must not block. Errors: those of fn, policy refusals, ErrExists
 	// where an upstream owns the name.
 	Change(ctx context.Context, c Change, fn func(Tx) error) error
+	Uploading
 }
 
 // Rights is what a format may tell of who may do what.
@@ -130,6 +140,11 @@ type File struct {
 	// Locate says where an upstream has the file. It is called once per
 	// flight, only for files that are neither hosted nor cached.
 	Locate func(ctx context.Context) (Location, error)
+	// Check, if not nil, reads the whole file before a byte of it is served or
+	// stored; mediaType is what the upstream sent. Its facts are kept with the
+	// file, and the media type of the upstream takes the place of MediaType. An
+	// error means that the upstream is at fault.
+	Check func(src io.Reader, mediaType string) (FileFacts, error)
 }
 
 // Location is where an upstream has a file and what it must look like.
@@ -142,6 +157,15 @@ type Location struct {
 	// rules about versions are asked before it is fetched. Zero: not known.
 	Version   string
 	Published time.Time
+	// Accept is sent to the upstream; "" for anything.
+	Accept string
+	// Limit bounds the bytes that the upstream may send; 0: none but the length
+	// it announces.
+	Limit int64
+	// Adopt says that the upstream is known to have these bytes under this name,
+	// so that a copy held from the same upstream under another serves as well.
+	// Want must hold their SHA-256.
+	Adopt bool
 }
 
 // Listed is one version as an upstream's document lists it.
@@ -184,6 +208,12 @@ type Release struct {
 	// that the same request cannot be its retry.
 	Acknowledged bool
 	Retracted    time.Time
+	// Uses names the files of the same package that the version needs: they are
+	// kept as long as it lives. At most MaxUses.
+	Uses []string `json:",omitempty"`
+	// Terms are words to find the version by, see Having. At most MaxTerms of
+	// MaxTerm bytes each.
+	Terms []string `json:",omitempty"`
 }
 
 // ReleaseFile is a file of a release and the blob that holds it.
@@ -227,6 +257,8 @@ type Tx interface {
 	// Modified. Nothing is served before it. Errors: ErrConflict for a package
 	// that was public and is not to be.
 	Save(p *Package) error
+	Linking
+	Tagging
 }
 
 // Mover is implemented by transactions that can change where a package gets its
@@ -243,6 +275,8 @@ type UploadOptions struct {
 	Size    int64 // bytes announced, or -1
 	// Also names checksums to compute beside SHA-256.
 	Also []cache.Algorithm
+	// Max bounds the bytes of this upload; 0 takes the limit of the server.
+	Max int64
 }
 
 // Upload is a write that belongs to nothing yet: write, verify, look at, keep.

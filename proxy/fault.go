@@ -24,7 +24,6 @@ var (
 	errHost     = errors.New("misdirected request")
 	errSlowBody = errors.New("the request body came too slowly")
 	errGone     = errors.New("the client went away")
-	errTooMany  = errors.New("too many attempts")
 )
 
 // statusGone is logged, never sent: the client went away before its reply.
@@ -42,7 +41,7 @@ type fault struct {
 // unwraps to counts; what is in no row is ours (500).
 var faults = [...]fault{
 	{errSlowBody, 408, "the request body came too slowly: at least 1 KiB/s over 30 s is needed", 0},
-	{errTooMany, 429, "", time.Second},
+	{formats.ErrTooMany, 429, "this is too much at once: try again later", time.Second},
 	{errHost, 421, "", 0},
 	{formats.ErrBadRequest, 400, "the request does not make sense", 0},
 	{policy.ErrUnauthenticated, 401, "this needs a valid token", 0},
@@ -97,7 +96,7 @@ func (x *exchange) fail(err error) {
 		RetryAfter() time.Duration
 	}
 	if errors.As(err, &wait) {
-		err = errors.Join(errTooMany, err)
+		err = errors.Join(formats.ErrTooMany, err)
 	}
 	x.err = err
 	// A read that fails ends the request's context too, whatever the reason.

@@ -58,3 +58,32 @@ func (r Refusing) Change(context.Context, formats.Change, func(formats.Tx) error
 func (r Refusing) Forward(context.Context, formats.Forward) (*formats.Answer, error) {
 	return nil, r.Err
 }
+
+// Resolve refuses.
+func (r Refusing) Resolve(context.Context, formats.Pointer) (formats.Target, error) {
+	return formats.Target{}, r.Err
+}
+
+// Tags yields the refusal.
+func (r Refusing) Tags(context.Context, string, string) iter.Seq2[formats.Tag, error] {
+	return func(yield func(formats.Tag, error) bool) { yield(formats.Tag{}, r.Err) }
+}
+
+// Having yields the refusal.
+func (r Refusing) Having(context.Context, string, string, string) iter.Seq2[*formats.Release, error] {
+	return func(yield func(*formats.Release, error) bool) { yield(nil, r.Err) }
+}
+
+// Begin refuses.
+func (r Refusing) Begin(context.Context, formats.UploadOptions) (string, error) { return "", r.Err }
+
+// Resume refuses.
+func (r Refusing) Resume(context.Context, string, string) (formats.Session, error) {
+	return nil, r.Err
+}
+
+// Mount refuses.
+func (r Refusing) Mount(context.Context, formats.Mount) (bool, error) { return false, r.Err }
+
+// Forget refuses.
+func (r Refusing) Forget(context.Context, formats.Forgotten) error { return r.Err }

@@ -129,14 +129,19 @@ func (s *shelf) Change(_ context.Context, _ formats.Change, fn func(formats.Tx) 
 		kept = append(kept, &one)
 	}
 	before.Tags = maps.Clone(s.pkg.Tags)
-	err := fn(shelfTx{s})
+	err := fn(shelfTx{s: s})
 	if err != nil {
 		s.pkg, s.releases = before, kept
 	}
 	return err
 }
 
-type shelfTx struct{ s *shelf }
+// shelfTx has neither links nor tags of their own: the API asks for none.
+type shelfTx struct {
+	formats.Linking
+	formats.Tagging
+	s *shelf
+}
 
 func (t shelfTx) Package() (*formats.Package, error) {
 	p := t.s.pkg

@@ -1,0 +1,53 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"larder/formats"
+)
+
+// What follows is refused until it is built: no format of this build asks for it.
+
+func unbuilt(what string) error {
+	return formats.Refuse(formats.ErrUnsupported, fmt.Sprintf("this server has no %s yet", what))
+}
+
+func (b *bound) Resolve(context.Context, formats.Pointer) (formats.Target, error) {
+	return formats.Target{}, unbuilt("pointers")
+}
+
+func (b *bound) Forget(context.Context, formats.Forgotten) error { return unbuilt("eviction by name") }
+
+func (b *bound) Tags(context.Context, string, string) iter.Seq2[formats.Tag, error] {
+	return func(yield func(formats.Tag, error) bool) { yield(formats.Tag{}, unbuilt("tags of their own")) }
+}
+
+func (b *bound) Having(context.Context, string, string, string) iter.Seq2[*formats.Release, error] {
+	return func(yield func(*formats.Release, error) bool) { yield(nil, unbuilt("terms")) }
+}
+
+func (b *bound) Begin(context.Context, formats.UploadOptions) (string, error) {
+	return "", unbuilt("upload sessions")
+}
+
+func (b *bound) Resume(context.Context, string, string) (formats.Session, error) {
+	return nil, unbuilt("upload sessions")
+}
+
+func (b *bound) Mount(context.Context, formats.Mount) (bool, error) { return false, unbuilt("mounts") }
+
+func (t *tx) Link(formats.ReleaseFile) error { return unbuilt("links") }
+func (t *tx) Unlink(string) error            { return unbuilt("links") }
+func (t *tx) Put(*formats.Release) error     { return unbuilt("links") }
+
+func (t *tx) File(string) (formats.ReleaseFile, error) {
+	return formats.ReleaseFile{}, unbuilt("links")
+}
+
+func (t *tx) Users(string) ([]string, error)  { return nil, unbuilt("links") }
+func (t *tx) Tag(string) (string, error)      { return "", unbuilt("tags of their own") }
+func (t *tx) SetTag(string, string) error     { return unbuilt("tags of their own") }
+func (t *tx) DropTag(string) error            { return unbuilt("tags of their own") }
+func (t *tx) TagsOf(string) ([]string, error) { return nil, unbuilt("tags of their own") }
