@@ -1,11 +1,6 @@
 package oci
 
-import (
-	"net/http"
-	"strings"
-
-	"larder/formats"
-)
+import "strings"
 
 // Options of the format; the zero value is that of a registry of our own.
 type Options struct {
@@ -40,18 +35,4 @@ func (*Format) Owner(pkg string) string {
 		return ""
 	}
 	return owner
-}
-
-// Serve answers a request that policy has allowed.
-func (*Format) Serve(w http.ResponseWriter, r *http.Request, call *formats.Call) error {
-	t, ok := call.Request.Detail.(target)
-	if !ok {
-		return formats.Refuse(formats.ErrBadRequest, "the request was not read as one of a container client")
-	}
-	w.Header().Set(apiVersion, apiVersionValue)
-	if t.op == opPing {
-		body := []byte("{}")
-		return formats.Reply(w, r, &formats.Content{Bytes: body, Size: int64(len(body)), MediaType: "application/json"})
-	}
-	return refuse(formats.ErrNotFound, codeNameUnknown, "this registry does not offer the operation %s", t.op)
 }

@@ -1,0 +1,38 @@
+package oci
+
+import (
+	"net/http"
+
+	"larder/formats"
+)
+
+// serving is one request being answered.
+type serving struct {
+	*Format
+	*formats.Call
+	w http.ResponseWriter
+	r *http.Request
+	t target
+}
+
+// Serve answers a request that policy has allowed.
+func (f *Format) Serve(w http.ResponseWriter, r *http.Request, call *formats.Call) error {
+	t, ok := call.Request.Detail.(target)
+	if !ok {
+		return formats.Refuse(formats.ErrBadRequest, "the request was not read as one of a container client")
+	}
+	w.Header().Set(apiVersion, apiVersionValue)
+	s := &serving{Format: f, Call: call, w: w, r: r, t: t}
+	if serve := s.reads(); serve != nil {
+		return serve()
+	}
+	return refuse(formats.ErrNotFound, codeNameUnknown, "this registry does not offer the operation %s", t.op)
+}
+
+func (s *serving) reads() func() error {
+	switch s.t.op {
+	case opPing:
+		return s.servePing
+	}
+	return nil
+}
