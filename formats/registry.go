@@ -24,15 +24,8 @@ type Registry interface {
 
 // Reading is the half of a Registry that changes nothing here but the cache.
 type Reading interface {
-	// Resolve says what a name that moves, such as a tag, stands for now. Errors:
-	// ErrNoVersion, ErrNotFound, those of upstream.
-	Resolve(ctx context.Context, p Pointer) (Target, error)
-	// Tags yields the tags of a hosted package that come after the one given, in
-	// byte order. Only packages whose tags were set by Tagging have any here.
-	Tags(ctx context.Context, pkg, after string) iter.Seq2[Tag, error]
-	// Having yields the hosted versions, by version, that were published with a
-	// term and come after the version given, those retracted left out.
-	Having(ctx context.Context, pkg, term, after string) iter.Seq2[*Release, error]
+	Naming
+	Listing
 	// Document returns bytes that change over time: an index, a packument, a
 	// tag list. Hosted ones are built, upstream ones fetched and rewritten,
 	// both once per change. Errors: ErrNotFound, those of upstream.
@@ -40,21 +33,38 @@ type Reading interface {
 	// File returns bytes that never change: hosted, cached or fetched now.
 	// Errors: ErrNotFound, those of upstream and cache.
 	File(ctx context.Context, f File) (*Content, error)
-	// Package returns a hosted package. Errors: ErrNotFound, also for names
-	// that an upstream has.
-	Package(ctx context.Context, name string) (*Package, error)
-	// Releases yields the hosted versions of a package in the order of their
-	// publication, those retracted left out.
-	Releases(ctx context.Context, name string) iter.Seq2[*Release, error]
-	// Packages yields the hosted packages the caller may read, by name, that
-	// come after the name given. One that has only linked files is not among them.
-	Packages(ctx context.Context, after string) iter.Seq2[*Package, error]
 	// Allows reports whether the rules let a version be shown in a list, by what
 	// is known of it there. It costs no request.
 	Allows(pkg string, v Listed) bool
 	// Ours reports, name by name, whether it is hosted or claimed here, so that
 	// it must not be told to an upstream.
 	Ours(ctx context.Context, names []string) ([]bool, error)
+}
+
+// Naming is the part of Reading about names that move.
+type Naming interface {
+	// Resolve says what a name that moves, such as a tag, stands for now. Errors:
+	// ErrNoVersion, ErrNotFound, those of upstream.
+	Resolve(ctx context.Context, p Pointer) (Target, error)
+	// Tags yields the tags of a hosted package that come after the one given, in
+	// byte order. Only packages whose tags were set by Tagging have any here.
+	Tags(ctx context.Context, pkg, after string) iter.Seq2[Tag, error]
+}
+
+// Listing is the part of Reading about hosted packages and what is in them.
+type Listing interface {
+	// Package returns a hosted package. Errors: ErrNotFound, also for names
+	// that an upstream has.
+	Package(ctx context.Context, name string) (*Package, error)
+	// Releases yields the hosted versions of a package in the order of their
+	// publication, those retracted left out.
+	Releases(ctx context.Context, name string) iter.Seq2[*Release, error]
+	// Having yields the hosted versions, by version, that were published with a
+	// term and come after the version given, those retracted left out.
+	Having(ctx context.Context, pkg, term, after string) iter.Seq2[*Release, error]
+	// Packages yields the hosted packages the caller may read, by name, that
+	// come after the name given. One that has only linked files is not among them.
+	Packages(ctx context.Context, after string) iter.Seq2[*Package, error]
 }
 
 // Writing is the half of a Registry that changes hosted packages.
@@ -241,6 +251,17 @@ type Change struct {
 type Tx interface {
 	// Package returns the state; Revision is 0 before the first Save.
 	Package() (*Package, error)
+	// Save stores tags, meta, visibility and Deleted, and moves Revision and
+	// Modified. Nothing is served before it. Errors: ErrConflict for a package
+	// that was public and is not to be.
+	Save(p *Package) error
+	Versions
+	Linking
+	Tagging
+}
+
+// Versions is the part of a Tx about the versions of the package.
+type Versions interface {
 	// Release returns a version, tombstones included. Errors: ErrNotFound.
 	Release(version string) (*Release, error)
 	// Releases yields all versions in order of publication, tombstones included.
@@ -253,12 +274,6 @@ type Tx interface {
 	// Retract turns a version into a tombstone; its files are gone at once.
 	// Errors: ErrNotFound.
 	Retract(version string) error
-	// Save stores tags, meta, visibility and Deleted, and moves Revision and
-	// Modified. Nothing is served before it. Errors: ErrConflict for a package
-	// that was public and is not to be.
-	Save(p *Package) error
-	Linking
-	Tagging
 }
 
 // Mover is implemented by transactions that can change where a package gets its
