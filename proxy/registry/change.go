@@ -4,20 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
-	"time"
 
 	"larder/cache"
-	"larder/cache/refs"
 	"larder/formats"
 	"larder/policy"
 	"larder/policy/rules"
 	"larder/upstream"
 )
-
-// lease is how long uploaded bytes are held before a change refers to them.
-const lease = time.Hour
 
 func (b *bound) Change(ctx context.Context, c formats.Change, fn func(formats.Tx) error) error {
 	if !b.spec.Hosted {
@@ -164,75 +158,4 @@ func (b *bound) source(ctx context.Context, pkg string, o *owned) (id string, er
 // exactly when the package does.
 type Prober interface {
 	Probe(pkg string) formats.Document
-}
-
-func (b *bound) Upload(ctx context.Context, u formats.UploadOptions) (formats.Upload, error) {
-	e := b.engine
-	if !b.spec.Hosted {
-		return nil, formats.Refuse(formats.ErrUnsupported, fmt.Sprintf("the registry %s only mirrors; nothing is published to it", b.spec.Name))
-	}
-	if _, err := b.allow(ctx, policy.Publish, u.Package, ""); err != nil {
-		return nil, err
-	}
-	if u.Size > e.opt.MaxUpload {
-		return nil, tooLarge(e.opt.MaxUpload)
-	}
-	p, err := e.opt.Store.Begin(ctx, u.Size, u.Also...)
-	if err != nil {
-		return nil, fmt.Errorf("upload for %s: %w", u.Package, err)
-	}
-	return &upload{engine: e, partial: p, left: e.opt.MaxUpload}, nil
-}
-
-func tooLarge(limit int64) error {
-	return formats.Refuse(formats.ErrTooLarge, fmt.Sprintf(
-		"the file is larger than %d bytes, the limit of this server (publish.max_size)", limit))
-}
-
-// upload is a Partial with a limit and a lease.
-type upload struct {
-	engine  *Engine
-	partial cache.Partial
-	left    int64
-	blob    cache.Blob
-}
-
-func (u *upload) Write(p []byte) (int, error) {
-	if int64(len(p)) > u.left {
-		return 0, tooLarge(u.engine.opt.MaxUpload)
-	}
-	n, err := u.partial.Write(p)
-	u.left -= int64(n)
-	return n, err
-}
-
-func (u *upload) Verify(want ...cache.Sum) (cache.Blob, error) {
-	var err error
-	u.blob, err = u.partial.Verify(want...)
-	return u.blob, err
-}
-
-func (u *upload) Open() (io.ReadSeekCloser, error) { return u.partial.Open() }
-
-// Keep commits under the digest's lock, so that a sweep of equal bytes cannot
-// take them away between the commit and the lease.
-func (u *upload) Keep(ctx context.Context) error {
-	e := u.engine
-	unlock := e.opt.Locks.Lock(u.blob.Digest)
-	defer unlock()
-	if err := u.partial.Commit(ctx); err != nil {
-		return fmt.Errorf("keep %s: %w", u.blob.Digest, err)
-	}
-	now := e.now()
-	edge := refs.Edge{Kind: refs.Upload, Record: append([]byte{'u'}, u.blob.Digest[:]...), Expires: now.Add(lease)}
-	err := e.opt.Index.Update(ctx, func(w cache.Writer) error { return refs.Link(w, u.blob, edge, now) })
-	if err != nil {
-		return fmt.Errorf("keep %s: %w", u.blob.Digest, err)
-	}
-	return nil
-}
-
-func (u *upload) Close() error {
-	u.partial.Abort(nil)
-	return nil
 }

@@ -112,7 +112,8 @@ type Options struct {
 	Clock     func() time.Time
 	Memory    int64 // bytes for small bodies and documents; default 64 MiB
 	MaxUpload int64 // bytes of one uploaded file; default 2 GiB
-	Flights   int   // upstream downloads at once; default 256
+	Uploads   UploadLimits
+	Flights   int // upstream downloads at once; default 256
 	Pace      Pace
 	// PrivateReads marks every answer as not for shared caches: nobody reads
 	// without a credential.
@@ -161,6 +162,7 @@ type Engine struct {
 	renderers *semaphore.Weighted
 	slots     *semaphore.Weighted
 	changes   generations
+	sessions  *sessionBook
 	approvals atomic.Uint64 // moves when versions are approved
 	life      context.Context
 	end       context.CancelFunc
@@ -204,6 +206,7 @@ func New(opt Options) (*Engine, error) {
 		renderers: semaphore.NewWeighted(renders),
 		slots:     semaphore.NewWeighted(int64(opt.Flights)),
 		changes:   generations{seed: maphash.MakeSeed()},
+		sessions:  newSessionBook(opt.Uploads),
 	}
 	e.life, e.end = context.WithCancel(context.Background()) // flights outlive the requests that began them
 	var errs [5]error

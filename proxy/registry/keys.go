@@ -28,6 +28,7 @@ import (
 //	p format 0 package 0 v seq chunk   a version, cut into rows
 //	j seq                              journal of changes to hosted packages
 //	m journal                          last sequence number of the journal
+//	u id                               an upload session
 const (
 	rowFile     = 'f'
 	rowSeen     = 's'
@@ -36,6 +37,7 @@ const (
 	rowName     = 'n'
 	rowPackage  = 'p'
 	rowJournal  = 'j'
+	rowSession  = 'u'
 )
 
 const (

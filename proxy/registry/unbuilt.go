@@ -28,14 +28,6 @@ func (b *bound) Having(context.Context, string, string, string) iter.Seq2[*forma
 	return func(yield func(*formats.Release, error) bool) { yield(nil, unbuilt("terms")) }
 }
 
-func (b *bound) Begin(context.Context, formats.UploadOptions) (string, error) {
-	return "", unbuilt("upload sessions")
-}
-
-func (b *bound) Resume(context.Context, string, string) (formats.Session, error) {
-	return nil, unbuilt("upload sessions")
-}
-
 func (b *bound) Mount(context.Context, formats.Mount) (bool, error) { return false, unbuilt("mounts") }
 
 func (t *tx) Link(formats.ReleaseFile) error { return unbuilt("links") }

@@ -1,0 +1,254 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"larder/cache"
+	"larder/formats"
+)
+
+// Bounds of the work on sessions that has no caller to wait for, or one that may
+// have left.
+const (
+	sessionTimeout = time.Minute // for each step: a save or a commit
+	strayAge       = time.Hour   // after which a file that belongs to no session goes
+)
+
+// sessionStore returns the part of the Store that keeps sessions.
+func (e *Engine) sessionStore() (cache.Sessions, error) {
+	s, ok := e.opt.Store.(cache.Sessions)
+	if !ok {
+		return nil, formats.Refuse(formats.ErrUnsupported, "the store of this server keeps no uploads over several requests")
+	}
+	return s, nil
+}
+
+// Begin writes a row. The first bytes make the file: many sessions get none,
+// and others all of theirs in one request.
+func (b *bound) Begin(ctx context.Context, u formats.UploadOptions) (string, error) {
+	limit, err := b.uploadable(ctx, u)
+	if err != nil {
+		return "", err
+	}
+	if _, err := b.engine.sessionStore(); err != nil {
+		return "", err
+	}
+	if _, err := cache.NewHasher(u.Also...); err != nil {
+		return "", err
+	}
+	e, now := b.engine, b.engine.now()
+	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
+		return "", err
+	}
+	row := sessionRow{
+		Format: b.spec.Format.Name(), Package: u.Package, User: b.caller.User, Also: u.Also, Max: limit,
+		Begun: now.UTC(), Touched: now.UTC(),
+	}
+	id := rand.Text()
+	booking := booked{format: row.Format, pkg: row.Package, user: row.User, touched: now}
+	if err := e.sessions.begin(id, &booking); err != nil {
+		return "", err
+	}
+	if err := e.opt.Index.Update(ctx, func(w cache.Writer) error { return row.put(w, id) }); err != nil {
+		e.sessions.end(id) // should the row be there after all, nobody knows its name, and a sweep takes it
+		return "", fmt.Errorf("begin an upload for %s: %w", u.Package, err)
+	}
+	return id, nil
+}
+
+// Resume asks for the right to publish again: a session is bound to that and not
+// to a credential.
+func (b *bound) Resume(ctx context.Context, pkg, id string) (formats.Session, error) {
+	if err := b.publishable(ctx, pkg); err != nil {
+		return nil, err
+	}
+	store, err := b.engine.sessionStore()
+	if err != nil {
+		return nil, err
+	}
+	e := b.engine
+	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
+		return nil, err
+	}
+	if err := e.sessions.take(id, booked{format: b.spec.Format.Name(), pkg: pkg}, e.now()); err != nil {
+		return nil, err
+	}
+	s := &session{engine: e, id: id}
+	if err := s.open(ctx, store); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// session is an upload session that one request has.
+type session struct {
+	engine *Engine
+	id     string
+	row    sessionRow // as it was saved last
+	part   cache.Session
+	blob   cache.Blob
+	over   bool // let go of, or at its end
+}
+
+// errLeft is a mistake of a format.
+var errLeft = errors.New("an upload session was used that had been let go of")
+
+// open finds the bytes of a session that was taken, or lets go of it.
+func (s *session) open(ctx context.Context, store cache.Sessions) error {
+	err := s.engine.opt.Index.View(ctx, func(r cache.Reader) error {
+		var err error
+		s.row, err = readSession(r, s.id)
+		return err
+	})
+	if err == nil {
+		s.part, err = s.take(ctx, store)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, cache.ErrNotExist):
+		// The row is gone, or the bytes are: a commit or a save that ended half way.
+		return errors.Join(noSession(), s.end(ctx))
+	}
+	s.engine.sessions.leave(s.id, s.row.Size, s.engine.now())
+	return fmt.Errorf("resume an upload for %s: %w", s.row.Package, err)
+}
+
+// take opens the bytes. What was written and never saved is no use.
+func (s *session) take(ctx context.Context, store cache.Sessions) (cache.Session, error) {
+	if len(s.row.State) > 0 {
+		return store.ResumeSession(ctx, s.id, s.row.State)
+	}
+	if err := store.DropSession(ctx, s.id); err != nil {
+		return nil, err
+	}
+	return store.BeginSession(ctx, s.id, s.row.Also...)
+}
+
+func (s *session) Offset() int64 { return s.part.Size() }
+
+func (s *session) Write(p []byte) (int, error) {
+	if s.over {
+		return 0, errLeft
+	}
+	if s.part.Size()+int64(len(p)) > s.row.Max {
+		return 0, tooLarge(s.row.Max)
+	}
+	if err := s.engine.sessions.grow(s.id, int64(len(p))); err != nil {
+		return 0, err
+	}
+	return s.part.Write(p)
+}
+
+func (s *session) Verify(want ...cache.Sum) (cache.Blob, error) {
+	var err error
+	s.blob, err = s.part.Verify(want...)
+	return s.blob, err
+}
+
+func (s *session) Open() (io.ReadSeekCloser, error) { return s.part.Open() }
+
+// Suspend saves the bytes and then their state, so that no state vouches for
+// bytes that a power cut can take.
+func (s *session) Suspend(ctx context.Context) error {
+	if s.over {
+		return errLeft
+	}
+	if err := s.save(ctx); err != nil {
+		return errors.Join(fmt.Errorf("save an upload for %s: %w", s.row.Package, err), s.Close())
+	}
+	return s.Close()
+}
+
+func (s *session) save(ctx context.Context) error {
+	bounded, cancel := detached(ctx)
+	defer cancel()
+	state, err := s.part.Save(bounded)
+	if err != nil {
+		return err
+	}
+	row := s.row
+	row.State, row.Size, row.Touched = state, s.part.Size(), s.engine.now().UTC()
+	again, cancelUpdate := detached(ctx) // the sync may have taken all of that time
+	defer cancelUpdate()
+	err = s.engine.opt.Index.Update(again, func(w cache.Writer) error { return row.put(w, s.id) })
+	if err == nil {
+		s.row = row
+		return nil
+	}
+	// Which state the row has is not known, and one that is not the newest must
+	// never be gone on from: see cache.Sessions.
+	s.part.Abort(err)
+	return errors.Join(err, s.end(ctx))
+}
+
+// detached is a context for work that has to be done also for a client that left.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), sessionTimeout)
+}
+
+// Keep ends the session in the transaction that gives the bytes their lease. A
+// crash before it leaves a row without bytes, which is no session any more.
+func (s *session) Keep(ctx context.Context) error {
+	if s.over {
+		return errLeft
+	}
+	bounded, cancel := detached(ctx)
+	defer cancel()
+	err := s.engine.keep(bounded, s.part, s.blob, func(w cache.Writer) error { return w.Delete(sessionKey(s.id)) })
+	if err != nil {
+		s.part.Abort(err)
+		return errors.Join(err, s.end(ctx))
+	}
+	s.over = true
+	s.engine.sessions.end(s.id)
+	return nil
+}
+
+// Close leaves the session as it was saved last.
+func (s *session) Close() error {
+	if s.over {
+		return nil
+	}
+	s.over = true
+	err := s.part.Close()
+	s.engine.sessions.leave(s.id, s.row.Size, s.engine.now())
+	if err != nil {
+		return fmt.Errorf("leave an upload for %s: %w", s.row.Package, err)
+	}
+	return nil
+}
+
+func (s *session) Cancel(ctx context.Context) error {
+	if s.over {
+		return errLeft
+	}
+	s.part.Abort(nil)
+	return s.end(ctx)
+}
+
+// end takes the row of a session whose bytes are gone. If it cannot be taken now
+// the next to resume the session tries again, and so does the sweep in its time.
+func (s *session) end(ctx context.Context) error {
+	if s.over {
+		return nil
+	}
+	s.over = true
+	if err := s.engine.dropSessionRow(ctx, s.id); err != nil {
+		s.engine.sessions.leave(s.id, 0, s.engine.now())
+		return fmt.Errorf("end an upload for %s: %w", s.row.Package, err)
+	}
+	s.engine.sessions.end(s.id)
+	return nil
+}
+
+func (e *Engine) dropSessionRow(ctx context.Context, id string) error {
+	bounded, cancel := detached(ctx)
+	defer cancel()
+	return e.opt.Index.Update(bounded, func(w cache.Writer) error { return w.Delete(sessionKey(id)) })
+}

@@ -1,0 +1,109 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"larder/cache"
+)
+
+// sweepEvery is how often Run looks for what was left.
+const sweepEvery = time.Minute
+
+// Run does the engine's work beside requests until ctx ends; report hears what
+// failed.
+func (e *Engine) Run(ctx context.Context, report func(error)) {
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-sweep.C:
+			if err := e.SweepUploads(ctx); err != nil && ctx.Err() == nil {
+				report(err)
+			}
+		}
+	}
+}
+
+// OpenUploads returns how many upload sessions there are, and the bytes that
+// they hold.
+func (e *Engine) OpenUploads(ctx context.Context) (sessions int, bytes int64, err error) {
+	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
+		return 0, 0, err
+	}
+	sessions, bytes = e.sessions.usage()
+	return sessions, bytes, nil
+}
+
+// SweepUploads ends the upload sessions that were left for too long, and removes
+// files that a crash left of others.
+func (e *Engine) SweepUploads(ctx context.Context) error {
+	store, ok := e.opt.Store.(cache.Sessions)
+	if !ok {
+		return nil
+	}
+	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
+		return err
+	}
+	var errs []error
+	left, err := e.leftSessions(ctx)
+	errs = append(errs, err)
+	for _, id := range left {
+		errs = append(errs, e.expireSession(ctx, store, id))
+	}
+	lost, err := e.lostFiles(ctx, store)
+	errs = append(errs, err)
+	for _, id := range lost {
+		errs = append(errs, store.DropSession(ctx, id))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("sweep the uploads: %w", err)
+	}
+	return nil
+}
+
+// leftSessions takes the sessions whose time is over.
+func (e *Engine) leftSessions(ctx context.Context) ([]string, error) {
+	var ids, left []string
+	err := e.opt.Index.View(ctx, func(r cache.Reader) error {
+		ids = ids[:0]
+		return eachSession(r, func(id string, _ sessionRow) error {
+			ids = append(ids, id)
+			return nil
+		})
+	})
+	now := e.now()
+	for _, id := range ids {
+		if e.sessions.expire(id, now) {
+			left = append(left, id)
+		}
+	}
+	return left, err
+}
+
+// expireSession drops a session that was taken: its row first, so that none
+// promises bytes that are gone.
+func (e *Engine) expireSession(ctx context.Context, store cache.Sessions, id string) error {
+	if err := e.dropSessionRow(ctx, id); err != nil {
+		e.sessions.release(id)
+		return err
+	}
+	e.sessions.end(id)
+	return store.DropSession(ctx, id) // else it is a stray
+}
+
+// lostFiles returns the files that belonged to no session for long.
+func (e *Engine) lostFiles(ctx context.Context, store cache.Sessions) ([]string, error) {
+	var files []string
+	for id, err := range store.SessionIDs(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, id)
+	}
+	return e.sessions.lost(files, e.now()), nil
+}
