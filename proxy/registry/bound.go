@@ -124,7 +124,7 @@ func living(r cache.Reader, format, name string) iter.Seq2[*formats.Release, err
 
 func (b *bound) Packages(ctx context.Context, after string) iter.Seq2[*formats.Package, error] {
 	return func(yield func(*formats.Package, error) bool) {
-		for {
+		for b.spec.World == "" { // else nothing is hosted there
 			p, err := b.next(ctx, after)
 			if errors.Is(err, cache.ErrNotExist) {
 				return

@@ -174,6 +174,6 @@ func (e *Engine) missingDocument(ctx context.Context, q query, d formats.Documen
 			return nil, err
 		}
 	}
-	e.noteMissing(documentKey(q.source.ID, d.Package, d.Name), e.opt.Lifetimes.Negative)
+	e.noteMissing(documentKey(q.source.ID, d.Package, d.Name), q.registry.spec.Negative)
 	return nil, notThere(d, q)
 }

@@ -119,7 +119,9 @@ func (e *Engine) recordDocument(ctx context.Context, q query, d formats.Document
 		if err := refs.Link(w, inline, edge, e.now()); err != nil {
 			return err
 		}
-		named, err = ingested(w, format, d.Package, nameRecord{Upstream: q.source.ID, First: rec.First})
+		if q.registry.spec.World == "" {
+			named, err = ingested(w, format, d.Package, nameRecord{Upstream: q.source.ID, First: rec.First})
+		}
 		return err
 	})
 	if named {

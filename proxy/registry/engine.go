@@ -158,6 +158,7 @@ type Engine struct {
 	backoff   *lru.Cache[string, retry]
 	guards    *lru.Cache[string, *guard]
 	documents singleflight.Group
+	pointers  singleflight.Group
 	rendering singleflight.Group
 	renderers *semaphore.Weighted
 	slots     *semaphore.Weighted
@@ -294,6 +295,9 @@ type Source struct {
 	Fetcher Fetcher
 	Fresh   time.Duration // 0: the engine's
 	Offline bool          // whatever is held is served, however old
+	// Private says that we are let in by a credential: once it is refused, what
+	// is held may be no longer for us.
+	Private bool
 }
 
 // query is an upstream as one registry asks it.
@@ -308,6 +312,13 @@ type Spec struct {
 	Name   string
 	Format formats.Format
 	Hosted bool
+	// World, if not "", keeps the names of this registry apart from those of all
+	// others of its format: nothing that is hosted has one of them, and where they
+	// came from counts for no other. Claims cover them all the same.
+	World string
+	// Negative bounds how long something is remembered as missing; 0: the
+	// engine's lifetime.
+	Negative time.Duration
 	// Upstreams is called once per use, so that discovery may end later than
 	// the start. It blocks until the upstreams are known.
 	Upstreams func(ctx context.Context) ([]Source, error)
@@ -320,6 +331,7 @@ type Spec struct {
 type Registry struct {
 	engine *Engine
 	spec   Spec
+	names  string // begins its keys in Engine.names
 }
 
 // Registry binds a configured registry to the engine.
@@ -327,7 +339,10 @@ func (e *Engine) Registry(spec Spec) *Registry {
 	if spec.Upstreams == nil {
 		spec.Upstreams = func(context.Context) ([]Source, error) { return nil, nil }
 	}
-	return &Registry{engine: e, spec: spec}
+	if spec.Negative <= 0 || spec.Negative > e.opt.Lifetimes.Negative {
+		spec.Negative = e.opt.Lifetimes.Negative
+	}
+	return &Registry{engine: e, spec: spec, names: spec.Format.Name() + "\x00" + spec.World + "\x00"}
 }
 
 // Name is the first segment of the registry's paths.

@@ -21,6 +21,7 @@ import (
 //	s upstream 0 0 package 0 document  when a document was first fetched: never dropped
 //	s upstream 0 0 package 0 0 version when a version without a date was first seen: never dropped
 //	d upstream 0 package 0 document    document record and, when small, its bytes
+//	y upstream 0 package 0 pointer     what a name that moves stands for
 //	r tag                              file record of a rendered document
 //	n format 0 package                 the upstream that a name first came from, and when: dropped by ResetOrigin alone
 //	p format 0 package 0 a             head of a hosted package
@@ -33,6 +34,7 @@ const (
 	rowFile     = 'f'
 	rowSeen     = 's'
 	rowDocument = 'd'
+	rowPointer  = 'y'
 	rowDerived  = 'r'
 	rowName     = 'n'
 	rowPackage  = 'p'
@@ -85,6 +87,8 @@ func seenVersionKey(upstream, pkg, version string) []byte {
 func documentKey(upstream, pkg, document string) []byte {
 	return key(rowDocument, upstream, pkg, document)
 }
+
+func pointerKey(upstream, pkg, name string) []byte { return key(rowPointer, upstream, pkg, name) }
 
 func packageKey(format, pkg string, part byte) []byte {
 	return append(append(key(rowPackage, format, pkg), 0), part)

@@ -39,6 +39,9 @@ func (r *Registry) ResetOrigin(ctx context.Context, actor policy.Subject, pkg st
 	if err := policy.MustAdminister(actor); err != nil {
 		return nil, err
 	}
+	if r.spec.World != "" {
+		return nil, formats.Refuse(formats.ErrNotFound, fmt.Sprintf("names in the registry %s belong to its upstream alone: there is nothing to reset", r.spec.Name))
+	}
 	o, err := r.lookup(ctx, pkg)
 	if err != nil {
 		return nil, err

@@ -27,7 +27,8 @@ func (e *Engine) permit(ctx context.Context, q query, f formats.File, rec *fileR
 		}
 		facts.Version, facts.Published = loc.Version, loc.Published
 	}
-	return e.decide(ctx, q, a, facts, rec.Digest.String())
+	facts.Digest = rec.Digest.String()
+	return e.decide(ctx, q, a, facts)
 }
 
 // admit asks the rules about a file that is not held, before it is fetched.
@@ -42,7 +43,7 @@ func (e *Engine) admit(ctx context.Context, q query, f formats.File) (whole bool
 		return false, err
 	}
 	facts := rules.Facts{Version: cmp.Or(f.Version, loc.Version), Published: loc.Published}
-	err = e.decide(ctx, q, a, facts, "")
+	err = e.decide(ctx, q, a, facts)
 	if errors.Is(err, errUndecided) {
 		return true, nil
 	}
@@ -53,20 +54,20 @@ func (e *Engine) admit(ctx context.Context, q query, f formats.File) (whole bool
 var errUndecided = errors.New("the rules need the digest of the file")
 
 // decide returns nil, a refusal, or errUndecided.
-func (e *Engine) decide(ctx context.Context, q query, a asked, facts rules.Facts, digest string) error {
-	now := e.now()
-	if facts.Published.IsZero() && facts.Version != "" && a.NeedsTime(now) {
+func (e *Engine) decide(ctx context.Context, q query, a asked, facts rules.Facts) error {
+	if facts.Published.IsZero() && facts.Version != "" && a.NeedsTime(e.now()) {
 		seen, err := e.seenVersions(ctx, q.source.ID, a.name, []string{facts.Version})
 		if err != nil {
 			return err
 		}
 		facts.FirstSeen = seen[facts.Version]
 	}
-	out := a.Check(facts, now)
-	if out.Undecided && digest != "" {
-		facts.Digest = digest
-		out = a.Check(facts, now)
-	}
+	return e.judge(ctx, q, a, facts)
+}
+
+// judge is decide by facts that are complete.
+func (e *Engine) judge(ctx context.Context, q query, a asked, facts rules.Facts) error {
+	out := a.Check(facts, e.now())
 	e.tell(q.registry, a.name, out.Warned)
 	switch {
 	case out.Refused:

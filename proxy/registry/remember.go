@@ -13,7 +13,9 @@ const (
 	passMark     = 60 * time.Second // a file that could not be stored is passed through for this long
 	backoffStart = 5 * time.Second  // after bytes that were not those announced
 	backoffMost  = 60 * time.Second //
-	missingFile  = 10 * time.Second // most that a file is remembered as missing
+	missingFile  = 10 * time.Second // most that a file or pointer is remembered as missing
+	restPause    = 30 * time.Second // between questions about a pointer of an upstream in trouble
+	restMost     = time.Hour        // that an upstream may ask for instead
 )
 
 // retry says when a key may be asked again, after bad bytes or as a pass mark.
@@ -80,4 +82,18 @@ func (e *Engine) knownMissing(k []byte) bool {
 	until, ok := e.negative.Get(string(k))
 	left := until.Sub(e.now())
 	return ok && left > 0 && left <= e.opt.Lifetimes.Negative
+}
+
+// restKey stands for all pointers of an upstream.
+func restKey(id string) []byte { return key(rowPointer, id) }
+
+// rest leaves a pointer, or all of an upstream, alone for a while.
+func (e *Engine) rest(k []byte, pause time.Duration) {
+	e.backoff.Add(string(k), retry{until: e.now().Add(pause), pause: pause})
+}
+
+func (e *Engine) rests(k []byte) bool {
+	b, ok := e.backoff.Get(string(k))
+	left := b.until.Sub(e.now())
+	return ok && left > 0 && left <= b.pause
 }

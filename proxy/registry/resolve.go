@@ -34,7 +34,7 @@ func (o *owned) ours() bool { return o.hosted != nil || o.claim != "" }
 // lookup finds out whose a name is.
 func (r *Registry) lookup(ctx context.Context, pkg string) (*owned, error) {
 	e := r.engine
-	k := r.spec.Format.Name() + "\x00" + pkg
+	k := r.names + pkg
 	changes, access := e.changes.of(r.spec.Format.Name(), pkg).Load(), e.opt.Access.Generation()
 	if o, ok := e.names.Get(k); ok && o.changes == changes && o.access == access {
 		return o, nil
@@ -60,8 +60,8 @@ func (r *Registry) claimed(ctx context.Context, pkg string, o *owned) error {
 	access := r.engine.opt.Access
 	if o.claim == "" {
 		named, ok := r.spec.Format.(Owner)
-		if !ok || named.Owner(pkg) == "" {
-			return nil
+		if !ok || named.Owner(pkg) == "" || r.spec.World != "" {
+			return nil // the owners of another world are others, whatever their names
 		}
 		home := named.Owner(pkg) + "/packages"
 		v, err := access.Visibility(ctx, home)
@@ -94,6 +94,9 @@ func (r *Registry) claimed(ctx context.Context, pkg string, o *owned) error {
 func (r *Registry) readOwned(v cache.Reader, pkg string, o *owned) error {
 	if id, repository, ok := r.engine.opt.Access.Claim(r.spec.Format.Name(), pkg); ok {
 		o.claim, o.repository = id, repository
+	}
+	if r.spec.World != "" {
+		return nil
 	}
 	h, err := readHead(v, r.spec.Format.Name(), pkg)
 	switch {
@@ -148,7 +151,7 @@ func (r *Registry) resource(ctx context.Context, repository string, a policy.Act
 		}
 		return res, err
 	}
-	if res.Repository == "" && a != policy.Read && a != policy.Open && a != policy.Self {
+	if res.Repository == "" && r.spec.World == "" && a != policy.Read && a != policy.Open && a != policy.Self {
 		return r.home(ctx, pkg, res)
 	}
 	return res, nil

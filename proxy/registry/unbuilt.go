@@ -14,10 +14,6 @@ func unbuilt(what string) error {
 	return formats.Refuse(formats.ErrUnsupported, fmt.Sprintf("this server has no %s yet", what))
 }
 
-func (b *bound) Resolve(context.Context, formats.Pointer) (formats.Target, error) {
-	return formats.Target{}, unbuilt("pointers")
-}
-
 func (b *bound) Forget(context.Context, formats.Forgotten) error { return unbuilt("eviction by name") }
 
 func (b *bound) Tags(context.Context, string, string) iter.Seq2[formats.Tag, error] {

@@ -1,0 +1,206 @@
+package registry
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"larder/cache"
+	"larder/cache/refs"
+	"larder/formats"
+	"larder/policy/rules"
+	"larder/upstream"
+)
+
+// maxPointed bounds the body that a pointer is read from, in bytes, where the
+// format has no limit of its own.
+const maxPointed = 8 << 20
+
+// getPointer asks for the body where headers do not say what it is. It is
+// stored under what it turns out to be, without asking for it again.
+func (e *Engine) getPointer(ctx context.Context, q query, p formats.Pointer, held *pointerRecord) (pointed, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	resp, err := q.source.Fetcher.Fetch(ctx, upstream.Request{Ref: p.Path, Accept: p.Accept})
+	if err != nil {
+		return pointed{}, err
+	}
+	defer resp.Body.Close()
+	if err := fileReply(resp, ""); err != nil {
+		return pointed{}, err
+	}
+	src := &alert{from: &bounded{&exactly{resp.Body, resp.Size}, cmp.Or(p.Limit, maxPointed)}, stall: e.opt.Pace.Stall, end: cancel}
+	body, err := io.ReadAll(src)
+	if err != nil {
+		return pointed{}, fmt.Errorf("upstream %s: %w: %w", q.source.ID, upstream.ErrUnavailable, err)
+	}
+	version, err := p.Digest(body, resp.Header.Get("Content-Type"))
+	if err != nil {
+		return pointed{}, fmt.Errorf("upstream %s: %w: %v", q.source.ID, upstream.ErrCorrupt, err)
+	}
+	q.source.Fetcher = &received{Fetcher: q.source.Fetcher, header: resp.Header, body: body}
+	t := formats.Target{Version: version, MediaType: resp.Header.Get("Content-Type"), Size: int64(len(body))}
+	return e.pointTo(ctx, q, p, held, t, e.landFile(ctx, q, p.File(version)))
+}
+
+// received is an upstream of which one file is here already.
+type received struct {
+	Fetcher
+	header http.Header
+	body   []byte
+}
+
+func (r *received) Fetch(ctx context.Context, req upstream.Request) (*upstream.Response, error) {
+	if req.Method != "" && req.Method != http.MethodGet || req.Range != "" {
+		return r.Fetcher.Fetch(ctx, req)
+	}
+	return &upstream.Response{
+		Status: http.StatusOK, Header: r.header, Size: int64(len(r.body)), Body: io.NopCloser(bytes.NewReader(r.body)),
+	}, nil
+}
+
+// landFile stores a file, unless it is there.
+func (e *Engine) landFile(ctx context.Context, q query, f formats.File) error {
+	err := e.land(ctx, miss{query: q, file: f, key: upstreamFileKey(q.source.ID, f.Name)})
+	if errors.Is(err, errLanded) {
+		return nil
+	}
+	return err
+}
+
+// readPointer returns what is held, nil for nothing or a row that cannot be
+// read: what is cached may be lost at any time.
+func (e *Engine) readPointer(ctx context.Context, k []byte) (*pointerRecord, error) {
+	var rec *pointerRecord
+	err := e.opt.Index.View(ctx, func(r cache.Reader) error {
+		value, err := r.Get(k)
+		if err == nil {
+			rec = decodePointer(value)
+		}
+		return err
+	})
+	if errors.Is(err, cache.ErrNotExist) {
+		err = nil
+	}
+	return rec, err
+}
+
+func decodePointer(value []byte) *pointerRecord {
+	var rec pointerRecord
+	if decodeRow(value, &rec) != nil || rec.Version == "" {
+		return nil
+	}
+	return &rec
+}
+
+// movePointer notes what the upstream said just now. held is what was there.
+func (e *Engine) movePointer(ctx context.Context, q query, p formats.Pointer, held *pointerRecord, next pointerRecord) (pointed, error) {
+	result := formats.Miss
+	if held != nil && held.Version == next.Version {
+		result = formats.Revalidated
+	}
+	next.Checked = e.now().UTC()
+	row, err := encodeRow(next)
+	if err != nil {
+		return pointed{}, err
+	}
+	k := pointerKey(q.source.ID, p.Package, p.Name)
+	inline, edge := refs.Inlined(k, int64(len(row)))
+	err = e.opt.Index.Update(ctx, func(w cache.Writer) error {
+		value, err := w.Get(k)
+		switch {
+		case err == nil && result == formats.Revalidated && decodePointer(value) != nil:
+			return w.Put(k, row) // it has its edge
+		case err == nil:
+			// The new edge may have another size.
+			err = refs.Unlink(w, inline.Digest, edge, e.now())
+		}
+		if err != nil && !errors.Is(err, cache.ErrNotExist) {
+			return err
+		}
+		if err := w.Put(k, row); err != nil {
+			return err
+		}
+		return refs.Link(w, inline, edge, e.now())
+	})
+	if err != nil && !unstorable(err) {
+		return pointed{}, err
+	}
+	return pointed{&next, result}, nil
+}
+
+// dropPointer forgets a pointer. What it stood for stays.
+func (e *Engine) dropPointer(ctx context.Context, k []byte) error {
+	inline, edge := refs.Inlined(k, 0)
+	return e.opt.Index.Update(ctx, func(w cache.Writer) error {
+		if err := w.Delete(k); err != nil {
+			return err
+		}
+		return refs.Unlink(w, inline.Digest, edge, e.now())
+	})
+}
+
+// admitPointer asks the rules that look at nothing but the name, before any
+// upstream hears of it.
+func (e *Engine) admitPointer(q query, p formats.Pointer) error {
+	a, concerned := q.registry.rules(p.Package)
+	if !concerned {
+		return nil
+	}
+	out := a.Check(rules.Facts{Version: p.Name, Published: time.Unix(0, 0)}, e.now()) // old enough for rules about age
+	if out.Refused {
+		return refusal(out.Finding, p.Name, "")
+	}
+	return nil
+}
+
+// permitPointer asks the rules about what a pointer stands for. Rules about age
+// count from when that was first seen, and not the name.
+func (e *Engine) permitPointer(ctx context.Context, q query, p formats.Pointer, version string) error {
+	a, concerned := q.registry.rules(p.Package)
+	if !concerned {
+		return nil
+	}
+	facts := rules.Facts{Version: p.Name}
+	if a.NeedsTime(e.now()) {
+		seen, err := e.seenVersions(ctx, q.source.ID, p.Package, []string{version})
+		if err != nil {
+			return err
+		}
+		facts.FirstSeen = seen[version]
+	}
+	f := p.File(version)
+	rec, err := e.record(ctx, upstreamFileKey(q.source.ID, f.Name), 0)
+	switch {
+	case err == nil:
+		facts.Digest = rec.Digest.String()
+	case !errors.Is(err, cache.ErrNotExist):
+		return err
+	default:
+		loc, err := f.Locate(ctx)
+		if err != nil {
+			return err
+		}
+		facts.Digest = announced(loc)
+	}
+	err = e.judge(ctx, q, a, facts)
+	if errors.Is(err, errUndecided) {
+		return nil // the file itself is judged by its digest
+	}
+	return err
+}
+
+// announced is the SHA-256 that a file is known to have, "" for none.
+func announced(loc formats.Location) string {
+	for _, sum := range loc.Want {
+		if sum.Algorithm == cache.SHA256 && len(sum.Value) == len(cache.Digest{}) {
+			return cache.Digest(sum.Value).String()
+		}
+	}
+	return ""
+}
