@@ -42,6 +42,14 @@ type Error struct {
 	cause      error // may be nil
 }
 
+// Missing returns e as an ErrNotExist: for a refusal that clients are not to
+// tell from absence.
+func (e *Error) Missing() *Error {
+	m := *e
+	m.kind, m.Challenge = ErrNotExist, ""
+	return &m
+}
+
 // Error returns the sentence for logs.
 func (e *Error) Error() string {
 	s := "upstream " + e.Upstream

@@ -108,6 +108,17 @@ func (c *Client) reach(u *url.URL) reach {
 	return foreign
 }
 
+// Trusted reports whether the configured credential may go to an absolute
+// address: one of the upstream's own origin, or of a host in AllowHosts.
+func (c *Client) Trusted(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	r, err := c.judge(u)
+	return err == nil && r != foreign
+}
+
 // origin is scheme, host and port: what a credential is bound to.
 func origin(u *url.URL) string { return u.Scheme + "://" + hostPort(u) }
 

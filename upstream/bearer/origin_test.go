@@ -1,0 +1,254 @@
+package bearer_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"larder/upstream"
+	"larder/upstream/bearer"
+	"larder/upstream/upstreamtest"
+	"larder/upstream/upstreamtest/faulty"
+	"larder/upstream/upstreamtest/ocitest"
+)
+
+func withLogin(c *upstream.Config) { c.Auth = login() }
+
+// TestThreat17TokensStayWithTheirOrigin: blobs and the token service are on other
+// ports than the registry, which is what makes them other origins.
+func TestThreat17TokensStayWithTheirOrigin(t *testing.T) {
+	w := newWorld(t, ocitest.Options{Auth: ocitest.Bearer, Redirects: true}, withLogin, func(c *upstream.Config) {
+		c.AllowHosts = []string{"127.0.0.1"}
+	})
+	blob := w.PushBlob("a", ocitest.TypeLayer, []byte("content"))
+	if got := w.get(t, "v2/a/blobs/"+blob.Digest); got != "content" {
+		t.Errorf("blob %q", got)
+	}
+	other := upstreamtest.New(t)
+	other.Serve("/v2/a/tags/list", upstreamtest.Answer{})
+	other.Serve("/v2/b/tags/list", upstreamtest.Answer{Status: 401, Header: http.Header{
+		"Www-Authenticate": {`Bearer realm="` + other.URL + `/token"`},
+	}})
+	w.get(t, other.URL+"/v2/a/tags/list")                            // another registry's list of tags
+	w.fails(t, other.URL+"/v2/b/tags/list", upstream.ErrUnavailable) // its challenge is not for us
+	for _, q := range w.Blobs.Log("") {
+		if v := q.Header.Get("Authorization"); v != "" {
+			t.Errorf("%s of the store of blobs got %q", q.Path, v)
+		}
+	}
+	for _, e := range other.Log() {
+		if v := e.Header.Get("Authorization"); v != "" || e.Path == "/token" {
+			t.Errorf("%s of another origin got %q", e.Path, v)
+		}
+	}
+	if len(w.Blobs.Log(""))*len(other.Log()) != 2 {
+		t.Errorf("%d requests for blobs, %d to the other", len(w.Blobs.Log("")), len(other.Log()))
+	}
+}
+
+// TestThreat17TheCredentialGoesToNamedRealmsOnly: the service of tokens is a canary
+// on another port.
+func TestThreat17TheCredentialGoesToNamedRealmsOnly(t *testing.T) {
+	for _, named := range []bool{true, false} {
+		w := newWorld(t, ocitest.Options{Auth: ocitest.Bearer, RealmElsewhere: true}, withLogin)
+		if named {
+			w.speakTo(t, w.URL, withLogin, func(c *upstream.Config) { c.AllowHosts = []string{strings.TrimPrefix(w.Tokens.URL, "http://")} })
+			w.get(t, "v2/a/manifests/v1")
+			if log := w.Tokens.Log(""); len(log) != 1 || log[0].Header.Get("Authorization") == "" {
+				t.Errorf("the named realm got %+v", log)
+			}
+			continue
+		}
+		// Nor may it be reached at all: its address is a private one.
+		w.fails(t, "v2/a/manifests/v1", upstream.ErrRefused)
+		if log := w.Tokens.Log(""); len(log) != 0 {
+			t.Errorf("a realm that is not named got %+v", log)
+		}
+	}
+}
+
+// publicly is a client for which one strange host is at a public address.
+type publicly struct {
+	*upstream.Client
+	host  string
+	world *upstream.Client
+}
+
+func (p publicly) Fetch(ctx context.Context, req upstream.Request) (*upstream.Response, error) {
+	if rest, ok := strings.CutPrefix(req.Ref, p.host+"/"); ok && !p.Trusted(req.Ref) {
+		req.Ref = rest
+		return p.world.Fetch(ctx, req)
+	}
+	return p.Client.Fetch(ctx, req)
+}
+
+// TestGuestsAskPublicRealms: without a credential, or with one that is not for
+// that host, a service elsewhere is asked as a guest.
+func TestGuestsAskPublicRealms(t *testing.T) {
+	for _, guests := range []bool{true, false} {
+		for _, change := range []func(*upstream.Config){withLogin, func(*upstream.Config) {}} {
+			w := newWorld(t, ocitest.Options{Auth: ocitest.Bearer, RealmElsewhere: true, Guests: guests}, change)
+			realm := &world{Registry: w.Registry}
+			realm.speakTo(t, w.Tokens.URL)
+			f, err := bearer.New(publicly{w.client, w.Tokens.URL, realm.client}, bearer.Options{Now: w.now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.Fetcher = f
+			if guests {
+				w.get(t, "v2/a/manifests/v1")
+			} else {
+				w.fails(t, "v2/a/manifests/v1", upstream.ErrNotExist)
+			}
+			if log := w.Tokens.Log(""); len(log) != 1 || log[0].Header.Get("Authorization") != "" {
+				t.Errorf("guests %v: the realm got %+v", guests, log)
+			}
+		}
+	}
+}
+
+// TestThreat16RealmsAreGuarded: wherever a challenge leads, nothing private hears of it.
+func TestThreat16RealmsAreGuarded(t *testing.T) {
+	canary := upstreamtest.New(t)
+	srv := upstreamtest.NewTLS(t)
+	w := &world{}
+	w.speakTo(t, srv.URL, withLogin, func(c *upstream.Config) { c.RootCAs = srv.Roots() })
+	for _, realm := range []string{
+		canary.URL + "/token", strings.Replace(canary.URL, "http:", "https:", 1) + "/token", "http://localhost:1/", "http://169.254.169.254/latest", "http://[::1]/",
+		strings.Replace(srv.URL, "https:", "http:", 1) + "/token", // the same host, and not https
+	} {
+		srv.Serve("/v2/a/manifests/v1", upstreamtest.Answer{Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="` + realm + `",service="x"`}}})
+		w.fails(t, "v2/a/manifests/v1", upstream.ErrRefused)
+	}
+	for _, realm := range []string{"", "/token", "token", "//" + canary.Host() + "/token", "ftp://" + canary.Host() + "/", "file:///etc/passwd", "https://"} {
+		srv.Serve("/v2/a/manifests/v1", upstreamtest.Answer{Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="` + realm + `"`}}})
+		w.fails(t, "v2/a/manifests/v1", upstream.ErrNotExist)
+	}
+	if canary.Connections() != 0 || srv.Requests("/token") != 0 {
+		t.Errorf("%d connections to the canary, %d requests for tokens", canary.Connections(), srv.Requests("/token"))
+	}
+}
+
+func TestTokenServiceDown(t *testing.T) {
+	w := newWorld(t, ocitest.Options{Auth: ocitest.Bearer, Guests: true})
+	for status, kind := range map[int]error{
+		500: upstream.ErrUnavailable, 502: upstream.ErrUnavailable, 503: upstream.ErrUnavailable, 400: upstream.ErrUnavailable,
+		404: upstream.ErrUnavailable, 410: upstream.ErrUnavailable, 405: upstream.ErrUnavailable, 429: upstream.ErrThrottled,
+	} {
+		w.speakTo(t, w.URL)
+		w.Fail(ocitest.Fault{Prefix: "/v2/token", Status: status})
+		w.fails(t, "v2/a/manifests/v1", kind)
+		w.Heal()
+	}
+	w.speakTo(t, w.URL)
+	w.Fail(ocitest.Fault{Prefix: "/v2/token", Status: 429, Retry: 7 * time.Second})
+	w.fails(t, "v2/a/manifests/v1", upstream.ErrThrottled)
+	w.Heal()
+	w.speakTo(t, w.URL)
+	w.Fail(ocitest.Fault{Prefix: "/v2/token", Cut: true})
+	w.fails(t, "v2/a/manifests/v1", upstream.ErrUnavailable)
+	w.Heal()
+	w.get(t, "v2/a/manifests/v1")
+	elsewhere := newWorld(t, ocitest.Options{Auth: ocitest.Bearer, Guests: true, RealmElsewhere: true})
+	elsewhere.speakTo(t, elsewhere.URL, func(c *upstream.Config) { c.AllowHosts = []string{"127.0.0.1"} })
+	elsewhere.Tokens.Down()
+	elsewhere.fails(t, "v2/a/manifests/v1", upstream.ErrUnavailable)
+	if list := append(w.told(), elsewhere.told()...); len(list) > 0 {
+		t.Errorf("alarms %+v", list)
+	}
+}
+
+func TestJunkTokens(t *testing.T) {
+	srv := upstreamtest.New(t)
+	w := &world{}
+	for name, body := range map[string]string{
+		"nothing": "", "a page": "<html>", "none": `{}`, "a line break": `{"token":"a\r\nX: y"}`, "a megabyte": `{"token":"` + strings.Repeat("x", 1<<20) + `"}`,
+	} {
+		w.speakTo(t, srv.URL)
+		srv.Serve("/v2/a/manifests/v1", upstreamtest.Answer{Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="` + srv.URL + `/token"`}}})
+		srv.Serve("/token", upstreamtest.Answer{Body: []byte(body)})
+		srv.Forget()
+		w.fails(t, "v2/a/manifests/v1", upstream.ErrUnavailable)
+		if n := srv.Requests("/v2/a/manifests/v1"); n != 1 {
+			t.Errorf("%s: %d requests", name, n)
+		}
+	}
+	for expires, life := range map[string]time.Duration{"-1": 48 * time.Second, "1e300": 48 * time.Minute} {
+		w.speakTo(t, srv.URL)
+		srv.ServeFunc("/v2/a/manifests/v1", func(q *http.Request) upstreamtest.Answer {
+			if q.Header.Get("Authorization") == "Bearer t" {
+				return upstreamtest.Answer{}
+			}
+			return upstreamtest.Answer{Status: 401, Header: http.Header{"Www-Authenticate": {`Bearer realm="` + srv.URL + `/token"`}}}
+		})
+		srv.Serve("/token", upstreamtest.Answer{Body: fmt.Appendf(nil, `{"token":"t","expires_in":%s}`, expires)})
+		srv.Forget()
+		w.get(t, "v2/a/manifests/v1")
+		w.advance(life - time.Second)
+		w.get(t, "v2/a/manifests/v1")
+		if n := srv.Requests("/token"); n != 1 {
+			t.Errorf("%s: %d tokens", expires, n)
+		}
+		w.advance(time.Second)
+		w.get(t, "v2/a/manifests/v1")
+		if n := srv.Requests("/token"); n != 2 {
+			t.Errorf("%s: %d tokens after %v", expires, n, life)
+		}
+	}
+}
+
+// TestLinksRunOut: the registry is asked once more for a link that is good.
+func TestLinksRunOut(t *testing.T) {
+	w := newWorld(t, ocitest.Options{Auth: ocitest.Bearer, Guests: true, Redirects: true})
+	w.speakTo(t, w.URL, func(c *upstream.Config) { c.AllowHosts = []string{"127.0.0.1"} })
+	ref := "v2/a/blobs/" + w.PushBlob("a", ocitest.TypeLayer, []byte("content")).Digest
+	w.get(t, ref)
+	w.Forget()
+	w.Blobs.Fail(faulty.Fault{Status: http.StatusForbidden, Times: 1})
+	if got := w.get(t, ref); got != "content" || len(w.Blobs.Log("")) != 2 {
+		t.Errorf("%q after %d requests", got, len(w.Blobs.Log("")))
+	}
+	w.counts(t, 2, 0)
+	w.Blobs.Fail(faulty.Fault{Status: http.StatusForbidden})
+	w.fails(t, ref, upstream.ErrUnavailable) // not missing: the registry said where it is
+	if list := w.told(); len(list) > 0 {
+		t.Errorf("alarms %+v", list)
+	}
+}
+
+// TestScopesOfTheRegistryCount: some ask for other scopes than their names suggest.
+func TestScopesOfTheRegistryCount(t *testing.T) {
+	srv := upstreamtest.New(t)
+	w := &world{}
+	w.speakTo(t, srv.URL)
+	for _, name := range []string{"a", "b"} {
+		srv.ServeFunc("/v2/"+name+"/manifests/v1", func(q *http.Request) upstreamtest.Answer {
+			if q.Header.Get("Authorization") == "Bearer team/"+name {
+				return upstreamtest.Answer{Body: []byte(name)}
+			}
+			return upstreamtest.Answer{Status: 401, Header: http.Header{
+				"Www-Authenticate": {`Basic realm="x"`, `Bearer realm="` + srv.URL + `/token?k=v",service="x",scope="repository:team/` + name + `:pull"`},
+			}}
+		})
+	}
+	srv.ServeFunc("/token", func(q *http.Request) upstreamtest.Answer {
+		scope := strings.Split(q.URL.Query().Get("scope"), ":")
+		if q.URL.Query().Get("k") != "v" || q.URL.Query().Get("service") != "x" || len(scope) != 3 {
+			return upstreamtest.Answer{Status: 400}
+		}
+		return upstreamtest.Answer{Body: []byte(`{"token":"` + scope[1] + `"}`)}
+	})
+	for range 2 {
+		for _, name := range []string{"a", "b"} {
+			if got := w.get(t, "v2/"+name+"/manifests/v1"); got != name {
+				t.Errorf("%s: %q", name, got)
+			}
+		}
+	}
+	if n, m := srv.Requests("/token"), srv.Requests("/v2/a/manifests/v1")+srv.Requests("/v2/b/manifests/v1"); n != 2 || m != 6 {
+		t.Errorf("%d tokens, %d requests", n, m)
+	}
+}
