@@ -46,8 +46,7 @@ func (e *edge) clientOf(r *http.Request) (client, error) {
 	}
 	host = strings.ToLower(host)
 	c.asked, c.host = host, hostname(host)
-	virtual := e.hosts[c.host] != nil
-	if e.public == "" || virtual {
+	if e.public == "" || e.virtual(c.host) {
 		c.root = scheme + "://" + host + prefix
 		return c, nil
 	}

@@ -38,6 +38,7 @@ type place struct {
 	path       []string       // below the mount
 	prefix     string         // path of the mount, with slashes at both ends
 	base       string         // root and prefix: the URL of the registry
+	namespace  string         // parameter ns that the registry was found by
 	section    string         // first segment, when there is no mount
 	handler    http.Handler
 }
@@ -149,7 +150,7 @@ func (x *exchange) serve(trailing bool) error {
 	}
 	call := formats.Call{
 		Request: req, Registry: registry, Accounts: x.edge.Accounts, Caller: x.caller,
-		Remote: x.remote, Base: x.base, Origin: x.origin(),
+		Remote: x.remote, Base: x.base, Origin: x.origin(), Namespace: x.namespace,
 	}
 	x.body.open = true
 	if x.changes() {

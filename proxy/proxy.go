@@ -87,6 +87,8 @@ type Options struct {
 	// Hosts mounts registries at the root of a host name: name to registry.
 	// Probes answer there too.
 	Hosts map[string]string
+	// Containers are the registries below /v2/; nil: none.
+	Containers *Containers
 	// PublicURL, when set, is the base of all generated links, and requests for
 	// hosts that are neither its own, nor in Hosts, nor loopback get 421.
 	PublicURL string
@@ -166,7 +168,7 @@ func (e *edge) addMounts() error {
 		}
 		e.hosts[strings.ToLower(host)] = m
 	}
-	return nil
+	return e.checkContainers()
 }
 
 func (e *edge) setPublic(raw string) error {

@@ -86,8 +86,11 @@ func TestRoutes(t *testing.T) {
 }
 
 func TestThreat01HostilePathsReachNothing(t *testing.T) {
-	w := newWorld(t, func(o *Options) { o.Hosts = map[string]string{"pad.example": "pad"} })
-	for _, prefix := range []string{"/pad/", "/r/acme/tools/pad/", "/r/acme/", "/", "/pad/a/", "/api/", "/ui/", "/v2/"} {
+	w := newWorld(t, func(o *Options) {
+		o.Hosts = map[string]string{"pad.example": "pad"}
+		o.Containers = fleet(o.Identifier.(*world))
+	})
+	for _, prefix := range []string{"/pad/", "/r/acme/tools/pad/", "/r/acme/", "/", "/pad/a/", "/api/", "/ui/", "/v2/", "/v2/mirror/", "/v2/mirror/hub/"} {
 		for _, bad := range formattest.Hostile() {
 			for _, target := range []string{prefix + bad, prefix + bad + "/z"} {
 				for _, host := range []string{"larder.example", "pad.example"} {

@@ -34,6 +34,9 @@ func (x *exchange) find(segments []string, trailing bool) error {
 		x.at(m, "/", segments)
 		return nil
 	}
+	if e.Containers != nil && e.Containers.Hosts[x.host] != nil && first != "v2" {
+		return formats.Refuse(formats.ErrNotFound, "this host name is that of a container registry, which has nothing outside /v2/")
+	}
 	switch first {
 	case "":
 		x.section, x.handler = "root", http.HandlerFunc(x.serveRoot)
@@ -41,8 +44,7 @@ func (x *exchange) find(segments []string, trailing bool) error {
 	case "r":
 		return x.findRepository(segments[1:])
 	case "v2":
-		x.section = first
-		return formats.Refuse(formats.ErrNotFound, "this server has no container registry yet: /v2/ is reserved for it")
+		return x.findContainers(segments[1:])
 	}
 	if h := e.Handlers[first]; h != nil {
 		x.section, x.handler = first, h
@@ -114,6 +116,9 @@ func (x *exchange) serveRoot(w http.ResponseWriter, r *http.Request) {
 	}{[]registry{}}
 	for _, m := range x.edge.Mounts {
 		list.Registries = append(list.Registries, registry{m.Name(), m.Format().Name(), visit.Origin + "/" + m.Name() + "/"})
+	}
+	for _, c := range x.edge.Containers.addresses() {
+		list.Registries = append(list.Registries, registry{c.Mount.Name(), c.Mount.Format().Name(), visit.Origin + c.Prefix})
 	}
 	body, err := json.Marshal(list)
 	if err != nil {
