@@ -10,7 +10,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"larder/cmd/bench/process"
-	"larder/upstream/upstreamtest/npmtest"
 )
 
 // TestMain makes this test binary stand in for larder when it is started under
@@ -51,6 +50,7 @@ func TestReal(t *testing.T) {
 
 func params(t *testing.T, dir string) testscript.Params {
 	bin := clients(t)
+	containerClients(t, bin)
 	return testscript.Params{
 		Dir:                dir,
 		RequireUniqueNames: true,
@@ -80,6 +80,15 @@ func params(t *testing.T, dir string) testscript.Params {
 			"crash-publishes":     cmdCrashPublishes,
 			"web-login":           cmdWebLogin,
 			"capture":             cmdCapture,
+			"accessed":            cmdAccessed,
+			"containers":          cmdContainers,
+			"containerd-start":    cmdContainerd,
+			"reference":           cmdReference,
+			"second-larder":       cmdSecondLarder,
+			"conformance":         cmdConformance,
+			"oci-upstream":        cmdOCIUpstream,
+			"oci-image":           cmdOCIImage,
+			"noise":               cmdNoise,
 		},
 	}
 }
@@ -87,10 +96,15 @@ func params(t *testing.T, dir string) testscript.Params {
 // story is what the commands of one script share.
 type story struct {
 	env       *testscript.Env
-	upstreams map[string]*npmtest.Registry
+	bin       string // folder of clients
+	upstreams map[string]scripted
 	server    *process.Process
 	flags     []string // of the last start, for a restart
 	address   string
+	beside    []*process.Process // whatever else runs until the story ends
+	hosts     []string           // of the registries that speak plain http
+	accesses  int                // lines of the access log that were reset
+	marks     int                // requests that only mark a place in the log
 }
 
 type storyKey struct{}
@@ -99,7 +113,7 @@ func storyOf(ts *testscript.TestScript) *story { return ts.Value(storyKey{}).(*s
 
 // setup gives a script a home, caches and clients of its own.
 func setup(env *testscript.Env, bin string) error {
-	s := &story{env: env, upstreams: make(map[string]*npmtest.Registry)}
+	s := &story{env: env, bin: bin, upstreams: make(map[string]scripted)}
 	env.Values[storyKey{}] = s
 	env.Defer(s.close)
 	home := filepath.Join(env.WorkDir, "home")
@@ -135,6 +149,10 @@ func (s *story) close() {
 	if s.server != nil {
 		// A story may end with a server that has ended already.
 		_ = s.server.Kill()
+	}
+	for _, p := range s.beside {
+		// It may have ended by itself.
+		_ = p.Kill()
 	}
 	for _, u := range s.upstreams {
 		u.Close()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"larder/upstream/upstreamtest/faulty"
 	"larder/upstream/upstreamtest/npmtest"
 )
 
@@ -36,16 +37,28 @@ func cmdUpstream(ts *testscript.TestScript, neg bool, args []string) {
 // cmdUpstreamAdd adds the packages of another folder: upstream-add NAME DIR.
 func cmdUpstreamAdd(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) != 2, "upstream-add NAME DIR")
-	ts.Check(upstreamOf(ts, args[0]).AddFS(os.DirFS(ts.MkAbs(args[1]))))
+	ts.Check(npmUpstream(ts, args[0]).AddFS(os.DirFS(ts.MkAbs(args[1]))))
 }
 
 // cmdUpstreamRemove removes a version or a package: upstream-remove NAME PACKAGE [VERSION].
 func cmdUpstreamRemove(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) < 2 || len(args) > 3, "upstream-remove NAME PACKAGE [VERSION]")
-	upstreamOf(ts, args[0]).Remove(args[1], append(args, "")[2])
+	npmUpstream(ts, args[0]).Remove(args[1], append(args, "")[2])
 }
 
-func upstreamOf(ts *testscript.TestScript, name string) *npmtest.Registry {
+// scripted is an upstream of any protocol, which a script can ask what it saw
+// and tell how to misbehave.
+type scripted interface {
+	Log(prefix string) []faulty.Request
+	Forget()
+	Fail(faulty.Fault)
+	Heal()
+	Down()
+	Up() error
+	Close()
+}
+
+func upstreamOf(ts *testscript.TestScript, name string) scripted {
 	r := storyOf(ts).upstreams[name]
 	if r == nil {
 		ts.Fatalf("no upstream %q was started", name)
@@ -53,7 +66,15 @@ func upstreamOf(ts *testscript.TestScript, name string) *npmtest.Registry {
 	return r
 }
 
-// cmdUpstreamFail makes an upstream misbehave, everywhere or below a path:
+func npmUpstream(ts *testscript.TestScript, name string) *npmtest.Registry {
+	r, ok := upstreamOf(ts, name).(*npmtest.Registry)
+	if !ok {
+		ts.Fatalf("the upstream %q is none of npm", name)
+	}
+	return r
+}
+
+// cmdUpstreamFail makes an upstream of any kind misbehave, everywhere or below a path:
 //
 //	upstream-fail NAME status=500|cut|stall|wrong|slow=30s [PREFIX]
 //	upstream-fail NAME down    # refuses connections
@@ -61,7 +82,7 @@ func upstreamOf(ts *testscript.TestScript, name string) *npmtest.Registry {
 func cmdUpstreamFail(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, neg || len(args) < 2 || len(args) > 3, "upstream-fail NAME status=N|cut|stall|wrong|slow=D|down|up [PREFIX]")
 	r := upstreamOf(ts, args[0])
-	f := npmtest.Fault{}
+	f := faulty.Fault{}
 	if len(args) == 3 {
 		f.Prefix = args[2]
 	}
@@ -105,7 +126,7 @@ func cmdRequests(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s got %d requests below %s, want %s:%s", args[0], len(log), args[1], args[2], lines(log))
 }
 
-func lines(log []npmtest.Request) string {
+func lines(log []faulty.Request) string {
 	var b strings.Builder
 	for _, q := range log {
 		b.WriteString("\n\t" + q.Method + " " + q.Path)
