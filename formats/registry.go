@@ -153,7 +153,7 @@ type File struct {
 	// Check, if not nil, reads the whole file before a byte of it is served or
 	// stored; mediaType is what the upstream sent. Its facts are kept with the
 	// file, and the media type of the upstream takes the place of MediaType. An
-	// error means that the upstream is at fault.
+	// error means that the upstream is at fault; ErrNoVersion goes to the client.
 	Check func(src io.Reader, mediaType string) (FileFacts, error)
 }
 

@@ -14,7 +14,7 @@ import (
 // verified. It returns nil where the reader has to wait for the flight.
 func (fl *flight) ahead(ctx context.Context, off, n int64) (io.ReadCloser, error) {
 	fl.mu.Lock()
-	size, ref, etag := fl.size, fl.ref, fl.etag
+	size, from, etag := fl.size, fl.from, fl.etag
 	fl.mu.Unlock()
 	if etag == "" || size < 0 || off-fl.written.Load() <= fl.engine.opt.Pace.Ahead {
 		return nil, nil
@@ -27,7 +27,7 @@ func (fl *flight) ahead(ctx context.Context, off, n int64) (io.ReadCloser, error
 	if direct <= 0 {
 		return nil, nil
 	}
-	d := newDownload(ctx, fl.source.Fetcher, ref, fl.engine.opt.Pace)
+	d := newDownload(ctx, fl.source.Fetcher, from, fl.engine.opt.Pace)
 	if err := d.openPart(off, direct, size, etag); err != nil {
 		d.close()
 		return nil, ctx.Err() // what the upstream does not give in parts, the flight brings

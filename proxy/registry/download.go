@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"larder/formats"
 	"larder/upstream"
 )
 
@@ -19,7 +20,7 @@ type download struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	fetcher Fetcher
-	ref     string
+	from    formats.Location
 	pace    Pace
 
 	resp    *upstream.Response
@@ -33,8 +34,8 @@ type download struct {
 	resumes int
 }
 
-func newDownload(ctx context.Context, f Fetcher, ref string, pace Pace) *download {
-	d := &download{fetcher: f, ref: ref, pace: pace, size: -1}
+func newDownload(ctx context.Context, f Fetcher, from formats.Location, pace Pace) *download {
+	d := &download{fetcher: f, from: from, pace: pace, size: -1}
 	d.ctx, d.cancel = context.WithCancel(ctx)
 	return d
 }
@@ -48,7 +49,7 @@ func (d *download) close() {
 // lies beyond them is not to be read.
 func (d *download) openPart(off, n, size int64, etag string) error {
 	d.offset, d.size, d.etag = off, size, etag
-	err := d.ask(upstream.Request{Ref: d.ref, Range: fmt.Sprintf("bytes=%d-%d", off, off+n-1), IfRange: etag})
+	err := d.ask(upstream.Request{Ref: d.from.Ref, Accept: d.from.Accept, Range: fmt.Sprintf("bytes=%d-%d", off, off+n-1), IfRange: etag})
 	if err == nil && !d.continues() {
 		err = fmt.Errorf("another body, or all of it, came for a part: %w", upstream.ErrUnavailable)
 	}
@@ -67,7 +68,7 @@ func (d *download) drop() {
 // open asks for the whole body. vouched says that a checksum will tell whether
 // it is whole: without one, no body is taken whose end cannot be told from a cut.
 func (d *download) open(media string, vouched bool) error {
-	if err := d.ask(upstream.Request{Ref: d.ref}); err != nil {
+	if err := d.ask(upstream.Request{Ref: d.from.Ref, Accept: d.from.Accept}); err != nil {
 		return err
 	}
 	if err := fileReply(d.resp, media); err != nil {
@@ -80,8 +81,19 @@ func (d *download) open(media string, vouched bool) error {
 		return fmt.Errorf("neither a length nor a checksum tells whether the file is whole: %w", upstream.ErrUnavailable)
 	}
 	d.size = d.resp.Size
+	if err := d.bounded(d.size); err != nil {
+		return err
+	}
 	if tag := d.resp.ETag; d.resp.Header.Get("Accept-Ranges") == "bytes" && strings.HasPrefix(tag, `"`) {
 		d.etag = tag
+	}
+	return nil
+}
+
+// bounded holds a length to what the format takes.
+func (d *download) bounded(n int64) error {
+	if d.from.Limit > 0 && n > d.from.Limit {
+		return fmt.Errorf("more than the %d bytes that such a file may have: %w", d.from.Limit, upstream.ErrCorrupt)
 	}
 	return nil
 }
@@ -139,6 +151,9 @@ func (d *download) Read(p []byte) (int, error) {
 		if d.size >= 0 && d.offset > d.size {
 			return 0, fmt.Errorf("more than the %d bytes announced: %w", d.size, upstream.ErrCorrupt)
 		}
+		if err := d.bounded(d.offset); err != nil {
+			return 0, err
+		}
 		if err == io.EOF && d.size >= 0 && d.offset < d.size {
 			err = io.ErrUnexpectedEOF
 		}
@@ -190,7 +205,7 @@ func (d *download) resume(cause error) error {
 		return broken
 	}
 	d.resumes++
-	err := d.ask(upstream.Request{Ref: d.ref, Range: fmt.Sprintf("bytes=%d-", d.offset), IfRange: d.etag})
+	err := d.ask(upstream.Request{Ref: d.from.Ref, Accept: d.from.Accept, Range: fmt.Sprintf("bytes=%d-", d.offset), IfRange: d.etag})
 	if err != nil {
 		// Not %w: that it is gone now says nothing of what was begun.
 		return fmt.Errorf("%w; and then: %v", broken, err)

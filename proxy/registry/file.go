@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,7 +117,7 @@ func (e *Engine) record(ctx context.Context, k []byte, changes uint64) (*fileRec
 // that they are there is enough, and nothing is opened.
 func (e *Engine) open(ctx context.Context, rec *fileRecord, f formats.File) (*formats.Content, error) {
 	c := &formats.Content{
-		Size: rec.Size, MediaType: cmp.Or(f.MediaType, rec.MediaType), ETag: `"` + rec.Digest.String() + `"`,
+		Size: rec.Size, MediaType: rec.mediaType(f), ETag: `"` + rec.Digest.String() + `"`,
 		Result: formats.Hit, Immutable: true,
 	}
 	memory := string(rec.Digest[:])
@@ -255,8 +254,10 @@ func (e *Engine) fromUpstream(ctx context.Context, q query, f formats.File) (*fo
 		if err != nil {
 			return nil, fmt.Errorf("file %s: %w", f.Name, err)
 		}
-		if whole && !f.Head {
-			err = e.land(ctx, m)
+		if (whole || f.Check != nil) && !f.Head {
+			if err = e.land(ctx, m); unstorable(err) && !whole {
+				return e.passChecked(ctx, q, f)
+			}
 		} else if c, err = e.fetched(ctx, m); err == nil {
 			return c, nil
 		}
@@ -339,7 +340,7 @@ func (e *Engine) headUpstream(ctx context.Context, s Source, f formats.File) (*f
 	if err != nil {
 		return nil, err
 	}
-	resp, err := s.Fetcher.Fetch(ctx, upstream.Request{Method: http.MethodHead, Ref: loc.Ref})
+	resp, err := s.Fetcher.Fetch(ctx, upstream.Request{Method: http.MethodHead, Ref: loc.Ref, Accept: loc.Accept})
 	if err != nil {
 		return nil, e.notFound(err, nil, f.Name, s.ID)
 	}
@@ -347,7 +348,7 @@ func (e *Engine) headUpstream(ctx context.Context, s Source, f formats.File) (*f
 	if err := fileReply(resp, f.MediaType); err != nil {
 		return nil, err
 	}
-	return &formats.Content{Size: resp.Size, MediaType: f.MediaType, Result: formats.Pass, Immutable: true}, nil
+	return &formats.Content{Size: resp.Size, MediaType: mediaType(f, resp.Header), Result: formats.Pass, Immutable: true}, nil
 }
 
 // notFound turns an upstream's "not there" into ours and remembers it for a

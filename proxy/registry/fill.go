@@ -1,13 +1,16 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"larder/cache"
+	"larder/formats"
 	"larder/upstream"
 )
 
@@ -51,7 +54,11 @@ func (fl *flight) fill(d *download, partial cache.Partial, want []cache.Sum) err
 	if err != nil {
 		return corrupt(fmt.Errorf("%s from upstream %s: %w", fl.file.Name, fl.source.ID, err))
 	}
-	return fl.keep(partial, blob)
+	facts, err := examine(fl.file, partial.Open, fl.mediaType)
+	if err != nil {
+		return fmt.Errorf("%s from upstream %s: %w", fl.file.Name, fl.source.ID, err)
+	}
+	return fl.keep(partial, blob, facts)
 }
 
 // firstRoom is what room is made for at once for a body of unknown length, in bytes.
@@ -83,16 +90,13 @@ func (fl *flight) abandoned(d *download) bool {
 }
 
 // keep commits the bytes and their record, behind the readers' backs.
-func (fl *flight) keep(partial cache.Partial, blob cache.Blob) error {
+func (fl *flight) keep(partial cache.Partial, blob cache.Blob, facts formats.FileFacts) error {
 	e := fl.engine
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), linkTimeout)
 	defer cancel()
-	rec := &fileRecord{
-		Digest: blob.Digest, Size: blob.Size, MediaType: fl.file.MediaType,
-		Package: fl.file.Package, Version: fl.file.Version, Published: fl.published, Fetched: e.now().UTC(),
-	}
+	rec := fl.record(blob, facts)
 	err := e.commitCached(ctx, partial, blob, fl.key, func(w cache.Writer) error {
-		if err := rec.put(w, fl.key); err != nil {
+		if err := rec.put(w, fl.key); err != nil || namesDigest(fl.file.Name, blob.Digest) {
 			return err
 		}
 		return w.Put(seenKey(fl.source.ID, fl.file.Name), append([]byte{rowVersion}, blob.Digest[:]...))
@@ -104,6 +108,28 @@ func (fl *flight) keep(partial cache.Partial, blob cache.Blob) error {
 	e.backoff.Remove(string(fl.key))
 	return nil
 }
+
+// record is what is noted of the file. What it refers to is left out where that
+// is long: it is in the bytes.
+func (fl *flight) record(blob cache.Blob, facts formats.FileFacts) *fileRecord {
+	rec := &fileRecord{
+		Digest: blob.Digest, Size: blob.Size, MediaType: cmp.Or(facts.MediaType, fl.mediaType),
+		Package: fl.file.Package, Version: fl.file.Version, Published: fl.published, Fetched: fl.engine.now().UTC(),
+	}
+	if size := 0; fl.file.Check != nil {
+		for _, name := range facts.Needs {
+			size += len(name)
+		}
+		if rec.Long = size > notedNeeds; !rec.Long {
+			rec.Needs = facts.Needs
+		}
+	}
+	return rec
+}
+
+// namesDigest says that the name of a file tells its bytes, so that nobody has to
+// remember which ones it had first.
+func namesDigest(name string, d cache.Digest) bool { return strings.Contains(name, d.String()) }
 
 // firstSeen returns the digest that a file had when it was first fetched: the
 // pin that a silent change upstream runs into.

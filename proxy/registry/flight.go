@@ -2,7 +2,6 @@ package registry
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,8 +43,10 @@ type miss struct {
 type flight struct {
 	engine *Engine
 	miss
-	// published is the upstream's word, known once the file is located.
+	// published is the upstream's word, known once the file is located, and
+	// mediaType once the head is.
 	published time.Time
+	mediaType string
 
 	waiting int  // clients that do not know the head yet; guarded by engine.mu
 	begun   bool // it has a slot; guarded by engine.mu
@@ -64,8 +65,8 @@ type flight struct {
 	mu      sync.Mutex
 	partial cache.Partial
 	size    int64
-	ref     string // where the upstream has it
-	etag    string // of the upstream, strong; "" where parts cannot be asked for
+	from    formats.Location // where the upstream has it
+	etag    string           // of the upstream, strong; "" where parts cannot be asked for
 	err     error
 }
 
@@ -343,12 +344,13 @@ func (fl *flight) fetch() error {
 	if err != nil {
 		return err
 	}
-	fl.file.Version, fl.published = cmp.Or(fl.file.Version, loc.Version), loc.Published
-	d := newDownload(e.life, fl.source.Fetcher, loc.Ref, e.opt.Pace)
+	fl.file.Version, fl.published = versionOf(fl.file, loc.Version), loc.Published
+	d := newDownload(e.life, fl.source.Fetcher, loc, e.opt.Pace)
 	defer d.close()
 	if err := d.open(fl.file.MediaType, len(want) > 0); err != nil {
 		return e.notFound(err, fl.key, fl.file.Name, fl.source.ID)
 	}
+	fl.mediaType = mediaType(fl.file, d.resp.Header)
 	if err := e.opt.Room.Reserve(e.life, max(d.size, 0)); err != nil {
 		return err
 	}
@@ -357,7 +359,7 @@ func (fl *flight) fetch() error {
 		return err
 	}
 	fl.mu.Lock()
-	fl.partial, fl.size, fl.ref, fl.etag = partial, d.size, loc.Ref, d.etag
+	fl.partial, fl.size, fl.from, fl.etag = partial, d.size, loc, d.etag
 	fl.mu.Unlock()
 	fl.idle.Store(e.now().UnixNano())
 	close(fl.ready)

@@ -122,6 +122,8 @@ type fileRecord struct {
 	Version   string       `json:"version,omitempty"`
 	Published time.Time    `json:"published,omitzero"` // as the upstream says
 	Fetched   time.Time    `json:"fetched,omitzero"`
+	Needs     []string     `json:"needs,omitempty"` // files of the package that it refers to
+	Long      bool         `json:"long,omitempty"`  // they are too many to be noted
 }
 
 func (f *fileRecord) put(w cache.Writer, k []byte) error {

@@ -27,7 +27,7 @@ func (e *Engine) pass(ctx context.Context, q query, f formats.File) (*formats.Co
 	if err != nil {
 		return nil, err
 	}
-	d := newDownload(ctx, q.source.Fetcher, loc.Ref, e.opt.Pace)
+	d := newDownload(ctx, q.source.Fetcher, loc, e.opt.Pace)
 	if err := d.open(f.MediaType, len(want) > 0); err != nil {
 		d.close()
 		return nil, e.notFound(err, nil, f.Name, q.source.ID)
@@ -36,7 +36,7 @@ func (e *Engine) pass(ctx context.Context, q query, f formats.File) (*formats.Co
 		download: d, hasher: hasher, want: want, buf: make([]byte, cache.HoldBack+readSize),
 		wrong: func(err error) { e.distrust(q.registry, upstreamFileKey(q.source.ID, f.Name), f.Package, err) },
 	}
-	return &formats.Content{Size: d.size, MediaType: f.MediaType, Result: formats.Pass, Immutable: true, Follow: body.follow}, nil
+	return &formats.Content{Size: d.size, MediaType: mediaType(f, d.resp.Header), Result: formats.Pass, Immutable: true, Follow: body.follow}, nil
 }
 
 // passBody holds back the last cache.HoldBack bytes until the whole is verified.

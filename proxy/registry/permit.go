@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +18,7 @@ func (e *Engine) permit(ctx context.Context, q query, f formats.File, rec *fileR
 	if !concerned {
 		return nil
 	}
-	facts := rules.Facts{Version: cmp.Or(f.Version, rec.Version), Published: rec.Published, FirstSeen: rec.Fetched}
+	facts := rules.Facts{Version: versionOf(f, rec.Version), Published: rec.Published, FirstSeen: rec.Fetched}
 	if facts.Version == "" {
 		loc, err := f.Locate(ctx) // its record is older than the rules
 		if err != nil {
@@ -42,7 +41,7 @@ func (e *Engine) admit(ctx context.Context, q query, f formats.File) (whole bool
 	if err != nil {
 		return false, err
 	}
-	facts := rules.Facts{Version: cmp.Or(f.Version, loc.Version), Published: loc.Published}
+	facts := rules.Facts{Version: versionOf(f, loc.Version), Published: loc.Published, Digest: announced(loc)}
 	err = e.decide(ctx, q, a, facts)
 	if errors.Is(err, errUndecided) {
 		return true, nil
