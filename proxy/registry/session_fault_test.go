@@ -1,0 +1,210 @@
+package registry_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"larder/cache"
+	"larder/cache/memory"
+	"larder/formats"
+	"larder/proxy/registry"
+)
+
+// unsure is an index whose next commit is done, or is not, and looks failed.
+type unsure struct {
+	cache.Index
+	next, done bool
+}
+
+var errUnsure = errors.New("the outcome is unknown")
+
+func (u *unsure) Update(ctx context.Context, fn func(cache.Writer) error) error {
+	if !u.next {
+		return u.Index.Update(ctx, fn)
+	}
+	u.next = false
+	if u.done {
+		if err := u.Index.Update(ctx, fn); err != nil {
+			return err
+		}
+	}
+	return errUnsure
+}
+
+// TestSessionCommitUnknown: where it is not known which state is recorded, none is
+// gone on from; and who was told of a failure begins again.
+func TestSessionCommitUnknown(t *testing.T) {
+	ctx := context.Background()
+	for _, done := range []bool{false, true} {
+		w := newWorld(t)
+		index := &unsure{Index: w.index, done: done}
+		w.index = index
+		w.reopen()
+
+		index.next = true
+		if id, err := w.tryBegin("alice"); !errors.Is(err, errUnsure) {
+			t.Fatalf("begun: %q, %v", id, err)
+		}
+		w.ok(w.engine.SweepUploads(ctx))
+		w.holds(0, 0)
+		if n := len(w.rows("u")); n != 0 {
+			t.Errorf("%d rows of what was not begun", n)
+		}
+
+		id := w.begin("p")
+		w.append("p", id, 0, []byte("abc"))
+		s := w.take("p", id, 3)
+		_, err := s.Write([]byte("def"))
+		w.ok(err)
+		index.next = true
+		if err := s.Suspend(ctx); !errors.Is(err, errUnsure) {
+			t.Errorf("suspended: %v", err)
+		}
+		w.ok(s.Close())
+		w.over("p", id)
+		w.holds(0, 0)
+
+		id = w.begin("p")
+		s = w.take("p", id, 0)
+		_, err = s.Write([]byte("abc"))
+		w.ok(err)
+		_, err = s.Verify()
+		w.ok(err)
+		index.next = true
+		if err := s.Keep(ctx); !errors.Is(err, errUnsure) {
+			t.Errorf("kept: %v", err)
+		}
+		w.over("p", id)
+		w.holds(0, 0)
+
+		id = w.begin("p")
+		index.next = true
+		if err := w.take("p", id, 0).Cancel(ctx); !errors.Is(err, errUnsure) {
+			t.Errorf("cancelled: %v", err)
+		}
+		w.holds(1, 0) // until it is asked for, or its time is over
+		if left := w.ids(); len(left) != 0 {
+			t.Errorf("bytes of what is over: %q", left)
+		}
+	}
+}
+
+// TestSessionUnrecorded: a state that could not be recorded takes the session with
+// it, also where that cannot be recorded either.
+func TestSessionUnrecorded(t *testing.T) {
+	ctx := context.Background()
+	worlds(t, func(w *world) {
+		dead := &readOnly{Index: w.index}
+		alive := w.index
+		w.index = dead
+		w.reopen()
+		id := w.begin("p")
+		w.append("p", id, 0, []byte("abc"))
+		s := w.take("p", id, 3)
+		_, err := s.Write([]byte("def"))
+		w.ok(err)
+		dead.now.Store(true)
+		if err := s.Suspend(ctx); !errors.Is(err, cache.ErrFull) {
+			t.Fatalf("suspended: %v", err)
+		}
+		w.ok(s.Close())
+		w.holds(1, 0)
+		dead.now.Store(false)
+		w.over("p", id)
+		w.holds(0, 0)
+		if left := w.ids(); len(left) != 0 || len(w.rows("u")) != 0 {
+			t.Errorf("left: %q, %q", left, w.rows("u"))
+		}
+		w.index = alive
+	})
+}
+
+// TestSessionKilledInKeep: the bytes are a blob already, and the process ends before
+// the record of it. The session is over, and nothing keeps the client from
+// sending the file again.
+func TestSessionKilledInKeep(t *testing.T) {
+	ctx := context.Background()
+	for _, saved := range []bool{false, true} {
+		worlds(t, func(w *world) {
+			dead := &readOnly{Index: w.index}
+			alive := w.index
+			w.index = dead
+			w.reopen()
+			id, data := w.begin("p"), text(100<<10)
+			s := w.take("p", id, 0)
+			_, err := s.Write(data)
+			w.ok(err)
+			if saved {
+				w.ok(s.Suspend(ctx))
+				s = w.take("p", id, len(data))
+			}
+			_, err = s.Verify()
+			w.ok(err)
+			dead.now.Store(true)
+			if err := s.Keep(ctx); !errors.Is(err, cache.ErrFull) {
+				t.Fatalf("kept: %v", err)
+			}
+			w.index = alive
+			w.restart()
+			if saved {
+				w.over("p", id)
+				w.holds(0, 0)
+				if n := len(w.rows("u")); n != 0 {
+					t.Errorf("%d rows are left", n)
+				}
+				id = w.begin("p")
+			} // else nothing ever vouched for a byte: it is where it began
+			s = w.take("p", id, 0)
+			_, err = s.Write(data)
+			w.ok(err)
+			_, err = s.Verify(sumOf(data))
+			w.ok(err)
+			w.ok(s.Keep(ctx))
+			w.kept(data)
+		})
+	}
+}
+
+// TestSessionOnAFullDisk (F7): it goes back to what was saved, and on from there
+// when there is room.
+func TestSessionOnAFullDisk(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t, func(b *bench, _ *registry.Options) { b.store = memory.NewStoreOf(100) })
+	hog, err := w.store.Begin(ctx, 50)
+	w.ok(err)
+	id := w.begin("p")
+	w.append("p", id, 0, text(30))
+	s := w.take("p", id, 30)
+	if _, err := s.Write(text(40)); !errors.Is(err, cache.ErrFull) {
+		t.Fatalf("written: %v", err)
+	}
+	if err := s.Suspend(ctx); !errors.Is(err, cache.ErrFull) {
+		t.Errorf("suspended: %v", err)
+	}
+	w.ok(s.Close())
+	w.holds(1, 30)
+	hog.Abort(nil)
+	w.append("p", id, 30, text(40))
+	s = w.take("p", id, 70)
+	_, err = s.Verify(sumOf(append(text(30), text(40)...)))
+	w.ok(err)
+	w.ok(s.Keep(ctx))
+}
+
+// bare is a store that keeps nothing unfinished.
+type bare struct{ cache.Store }
+
+// TestSessionsUnsupported: without such a store they are refused, and what else
+// there is goes on.
+func TestSessionsUnsupported(t *testing.T) {
+	w := newWorld(t, func(b *bench, _ *registry.Options) { b.store = bare{b.store} })
+	if _, err := w.tryBegin("alice"); !errors.Is(err, formats.ErrUnsupported) {
+		t.Errorf("begun: %v", err)
+	}
+	if _, err := w.as("alice", "").Resume(context.Background(), "p", "id"); !errors.Is(err, formats.ErrUnsupported) {
+		t.Errorf("resumed: %v", err)
+	}
+	w.ok(w.engine.SweepUploads(context.Background()))
+	w.ok(publish(w.as("alice", ""), "p", "1", []byte("one")))
+}
