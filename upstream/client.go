@@ -20,6 +20,7 @@ type Client struct {
 	pools     [own + 1]*http.Transport // by reach
 	hosts     *hosts
 	home      *host // of origin
+	pacer     *pacer
 	record    *record
 }
 
@@ -37,6 +38,9 @@ func New(cfg Config, t *Transport) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("upstream %s: %w", cfg.ID, err)
 	}
+	if err := cfg.Rate.check(); err != nil {
+		return nil, fmt.Errorf("upstream %s: %w", cfg.ID, err)
+	}
 	cfg.URL, cfg.Auth = base.String(), auth
 	cfg.Concurrency = orDefault(cfg.Concurrency, defaultConcurrency)
 	cfg.Timeouts.Connect = orDefault(cfg.Timeouts.Connect, defaultConnect)
@@ -45,7 +49,7 @@ func New(cfg Config, t *Transport) (*Client, error) {
 	c := &Client{
 		config: cfg, base: base, origin: origin(base), auth: auth, allow: allow, transport: t,
 		hosts:  &hosts{slots: cfg.Concurrency, known: make(map[string]*host)},
-		record: newRecord(),
+		record: newRecord(), pacer: newPacer(cfg.Rate),
 	}
 	if a, err := netip.ParseAddr(base.Hostname()); err == nil {
 		if err := t.guard.named(a); err != nil {

@@ -72,20 +72,31 @@ func (r *record) snapshot() Health {
 }
 
 // replied counts headers that came in.
-func (r *record) replied(latency time.Duration, h http.Header) {
+func (r *record) replied(latency time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.health.Requests++
 	r.ring[r.filled%latencies] = latency
 	r.filled++
+}
+
+// left notes the rate budget that the upstream announced.
+func (r *record) left(n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.health.Remaining = n
+}
+
+// remaining reads the rate budget out of a reply, if that tells one.
+func remaining(h http.Header) (n int64, ok bool) {
 	for _, name := range []string{"RateLimit-Remaining", "X-RateLimit-Remaining"} {
 		// Some append the window: "76;w=21600".
 		digits, _, _ := strings.Cut(h.Get(name), ";")
 		if n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64); err == nil && n >= 0 {
-			r.health.Remaining = n
-			return
+			return n, true
 		}
 	}
+	return 0, false
 }
 
 // silent counts an attempt without a reply.

@@ -22,6 +22,11 @@ func (k *call) hop(u *url.URL, method string, n int) (*http.Response, *body, *fa
 	if err != nil {
 		return nil, nil, &failure{err: k.fault(u, ErrRefused, err), unasked: true}
 	}
+	if r == own {
+		if f := k.queue(u); f != nil {
+			return nil, nil, f
+		}
+	}
 	now := k.transport.options.Now
 	h := k.hostOf(u)
 	pass, pause, err := h.admit(k.ctx, now)
@@ -51,10 +56,31 @@ func (k *call) hop(u *url.URL, method string, n int) (*http.Response, *body, *fa
 		return nil, nil, f
 	}
 	b.attempt.Status = resp.StatusCode
-	k.record.replied(b.attempt.Latency, resp.Header)
+	k.record.replied(b.attempt.Latency)
+	if r == own {
+		if b.attempt.Remaining, b.attempt.Rated = remaining(resp.Header); b.attempt.Rated {
+			k.record.left(b.attempt.Remaining)
+		}
+	}
 	k.settle(pass, statusOutcome(resp))
 	b.raw, resp.Body = resp.Body, b
 	return resp, b, nil
+}
+
+// queue waits for the turn that the configured rate gives.
+func (k *call) queue(u *url.URL) *failure {
+	pause := k.pacer.turn(k.transport.options.Now())
+	if pause > maxPause {
+		e := k.fault(u, ErrThrottled, errors.New("the configured rate is used up"))
+		e.RetryAfter = pause
+		return &failure{err: e, unasked: true}
+	}
+	if pause > 0 {
+		if err := k.transport.options.Wait(k.ctx, pause); err != nil {
+			return k.ended(&failure{unasked: true}, err)
+		}
+	}
+	return nil
 }
 
 func (f *failure) outcome() outcome {

@@ -47,7 +47,11 @@ type Attempt struct {
 	Latency  time.Duration // until headers, or until it failed
 	Duration time.Duration // until the body was closed
 	Bytes    int64         // read from the body
-	Err      error         // why there was no reply, or why the body broke off
+	// Remaining is the rate budget that the upstream's own origin announced, if
+	// Rated says that it did.
+	Remaining int64
+	Rated     bool
+	Err       error // why there was no reply, or why the body broke off
 }
 
 // Transport is the one way out. It is made once and shared by all clients.

@@ -53,7 +53,10 @@ type Config struct {
 	// Concurrency is how many requests may run at once to one host (default 64);
 	// a request counts until its body is closed.
 	Concurrency int
-	Timeouts    Timeouts
+	// Rate bounds the requests to URL's origin. One that has to wait for its turn
+	// waits up to 5 s, and else fails with ErrThrottled.
+	Rate     Rate
+	Timeouts Timeouts
 	// Fresh is how long documents from here need no new check; 0 leaves it to
 	// the reader of this Config. The client itself keeps nothing.
 	Fresh time.Duration
@@ -167,7 +170,8 @@ func (r Request) check() error {
 // or 304 (a condition was). The caller closes Body, also of an empty one.
 type Response struct {
 	Status int
-	// Header lacks Set-Cookie and the fields that concern one connection.
+	// Header lacks Set-Cookie, the fields that concern one connection, and those
+	// that tell our rate budget.
 	Header   http.Header
 	Body     io.ReadCloser // ends with the context given to Fetch
 	Size     int64         // bytes of Body (for HEAD: of the GET), -1 when not announced
@@ -189,6 +193,11 @@ func newResponse(r *http.Response, u *url.URL, body io.ReadCloser) *Response {
 	for _, name := range []string{"Set-Cookie", "Set-Cookie2", "Connection", "Keep-Alive", "Proxy-Authenticate",
 		"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Alt-Svc"} {
 		h.Del(name)
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "Ratelimit") || strings.HasPrefix(name, "X-Ratelimit") || strings.HasPrefix(name, "Docker-Ratelimit") {
+			h.Del(name)
+		}
 	}
 	enc := strings.ToLower(strings.TrimSpace(h.Get("Content-Encoding")))
 	if enc == "identity" {

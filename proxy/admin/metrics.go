@@ -50,6 +50,7 @@ type Metrics struct {
 	up         *prometheus.GaugeVec
 	breakers   *prometheus.GaugeVec
 	throttled  *prometheus.CounterVec
+	budget     *prometheus.GaugeVec
 	collected  prometheus.Gauge
 	freedBytes prometheus.Counter
 }
@@ -82,6 +83,7 @@ func NewMetrics(version string) *Metrics {
 	m.up = m.gauges("larder_upstream_up", "Whether the last request to an upstream got an answer.", "upstream")
 	m.breakers = m.gauges("larder_upstream_breaker_state", "Hosts of an upstream that are not asked for a while.", "upstream")
 	m.throttled = m.counters("larder_upstream_throttled_total", "Replies 429 of upstreams.", "upstream")
+	m.budget = m.gauges("larder_upstream_rate_remaining", "Requests that an upstream said it would still answer.", "upstream")
 	m.collected = m.gauges("larder_gc_last_success_timestamp_seconds", "When a collection last ended well.").WithLabelValues()
 	m.freedBytes = m.counters("larder_gc_freed_bytes_total", "Bytes freed by collections.").WithLabelValues()
 	m.handler = promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
@@ -194,6 +196,9 @@ func (m *Metrics) attempt(a upstream.Attempt) {
 	m.received.WithLabelValues(a.Upstream).Add(float64(a.Bytes))
 	if a.Status == http.StatusTooManyRequests {
 		m.throttled.WithLabelValues(a.Upstream).Inc()
+	}
+	if a.Rated {
+		m.budget.WithLabelValues(a.Upstream).Set(float64(a.Remaining))
 	}
 	up := 0.0
 	if a.Status > 0 && a.Status < 500 {

@@ -79,7 +79,7 @@ func TestRequestMetrics(t *testing.T) {
 func TestHookMetrics(t *testing.T) {
 	m := NewMetrics("x")
 	h := m.Hooks()
-	h.Attempt(upstream.Attempt{Upstream: "far", Status: 200, Bytes: 10, Latency: time.Second})
+	h.Attempt(upstream.Attempt{Upstream: "far", Status: 200, Bytes: 10, Latency: time.Second, Remaining: 76, Rated: true})
 	h.Attempt(upstream.Attempt{Upstream: "far", Status: 429})
 	h.Attempt(upstream.Attempt{Upstream: "far", Status: 599})
 	h.Attempt(upstream.Attempt{Upstream: "near", Status: 200})
@@ -102,6 +102,7 @@ func TestHookMetrics(t *testing.T) {
 		`larder_upstream_requests_total{code="0",upstream="gone"}`:       "1",
 		`larder_upstream_bytes_total{upstream="far"}`:                    "10",
 		`larder_upstream_throttled_total{upstream="far"}`:                "1",
+		`larder_upstream_rate_remaining{upstream="far"}`:                 "76",
 		`larder_upstream_up{upstream="far"}`:                             "0",
 		`larder_upstream_up{upstream="near"}`:                            "1",
 		`larder_upstream_up{upstream="gone"}`:                            "0",
