@@ -33,13 +33,13 @@ type upstreams struct {
 	cfg     *config.Loaded
 	found   map[string]discover.Found // by format
 	late    map[string]bool           // formats whose client did not answer yet
-	clients map[string]*upstream.Client
+	clients map[string]outlet
 }
 
 func newUpstreams(cfg *config.Loaded, log zerolog.Logger, m *admin.Metrics, clock func() time.Time) (*upstreams, error) {
 	u := &upstreams{
 		log: log, clock: clock, cfg: cfg, searched: make(chan struct{}),
-		found: map[string]discover.Found{}, late: map[string]bool{}, clients: map[string]*upstream.Client{},
+		found: map[string]discover.Found{}, late: map[string]bool{}, clients: map[string]outlet{},
 		transport: upstream.NewTransport(upstream.Options{UserAgent: "larder", Hooks: m.Hooks(), Now: clock}),
 	}
 	return u, u.build(cfg)
@@ -78,8 +78,8 @@ func (u *upstreams) prepare(cfg *config.Loaded) (use func(), err error) {
 }
 
 // make makes the clients of a configuration. The caller holds the lock.
-func (u *upstreams) make(cfg *config.Loaded) (map[string]*upstream.Client, error) {
-	made := map[string]*upstream.Client{}
+func (u *upstreams) make(cfg *config.Loaded) (map[string]outlet, error) {
+	made := map[string]outlet{}
 	for id, c := range cfg.Upstreams {
 		url, auth := c.URL.Reveal(), upstream.Auth{
 			Type: c.Auth.Type, Token: c.Auth.Token.Secret, Username: c.Auth.Username,
@@ -102,7 +102,9 @@ func (u *upstreams) make(cfg *config.Loaded) (map[string]*upstream.Client, error
 		if err != nil {
 			return nil, fmt.Errorf("upstream %s: %w", id, err)
 		}
-		made[id] = client
+		if made[id], err = u.outlet(c, client); err != nil {
+			return nil, err
+		}
 	}
 	return made, nil
 }
@@ -249,7 +251,7 @@ func (u *upstreams) sources(ctx context.Context, ids []string) ([]registry.Sourc
 		if u.cfg.Offline {
 			list = append(list, registry.Source{ID: id, Fetcher: offline{}, Offline: true})
 		} else if c, ok := u.clients[id]; ok {
-			list = append(list, registry.Source{ID: id, Fetcher: c, Fresh: c.Config().Fresh})
+			list = append(list, registry.Source{ID: id, Fetcher: c.fetcher, Fresh: c.Config().Fresh})
 		} else if u.late[u.cfg.Upstreams[id].Format] {
 			list = append(list, registry.Source{ID: id, Fetcher: unanswered{}})
 		}
