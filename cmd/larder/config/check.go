@@ -207,6 +207,8 @@ func (k *checker) upstream(name string, u Upstream) {
 			k.fail(key+".allow_hosts", "%q is not of the form host or host:port", h)
 		}
 	}
+	k.caps(key, u)
+	k.containerUpstream(name, u)
 	if u.Insecure {
 		k.warn("%s.insecure is true: whoever stands between can change packages that have no digest yet", key)
 	}
@@ -264,24 +266,11 @@ func (k *checker) registry(name string, r Registry) {
 			k.fail(key+".upstreams", "%s is there twice", id)
 		}
 	}
-	if !r.Hosted && len(r.Upstreams) == 0 {
+	k.containerRegistry(name, r)
+	if !r.Hosted && len(r.Upstreams) == 0 && r.Format != Containers {
 		k.fail(key, "it has neither hosted packages nor an upstream, so it could hold nothing")
 	}
-	k.hosts(key, name, r.Hosts)
-}
-
-// hosts checks the host names at whose root a registry answers: one each.
-func (k *checker) hosts(key, name string, hosts []string) {
-	for _, h := range hosts {
-		if h == "" || strings.ContainsAny(h, "/: @") {
-			k.fail(key+".hosts", "%q is no host name", h)
-		}
-		for other, r := range k.Registries {
-			if other < name && slices.Contains(r.Hosts, h) {
-				k.fail(key+".hosts", "%s belongs to the registry %s already", h, other)
-			}
-		}
-	}
+	k.hosts(key, r.Hosts)
 }
 
 // volumeShare is the part of the volume, in percent, above which a configured

@@ -3,7 +3,6 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -72,8 +71,7 @@ func (k *checker) rules() {
 			}
 		}
 		for j, m := range r.Mounts {
-			if _, ok := k.Registries[m]; !ok {
-				names := slices.Sorted(maps.Keys(k.Registries))
+			if names := k.mounts(); !slices.Contains(names, m) {
 				k.fail(fmt.Sprintf("%s.mounts[%d]", key, j), "there is no registry %q%s: the registries are %s", m, maybe(typo.Nearest(m, names)),
 					cmp.Or(strings.Join(names, ", "), "none"))
 			}

@@ -67,7 +67,16 @@ type Upstream struct {
 	Fresh      Duration     `key:"fresh"` // 0: cache.fresh
 	AllowHosts []string     `key:"allow_hosts"`
 	Insecure   bool         `key:"insecure"`
-	Library    bool         `key:"library"` // containers only
+	// Concurrency is how many requests may be on their way at once; 0: as many as
+	// package upstream finds right.
+	Concurrency int  `key:"concurrency"`
+	Rate        Rate `key:"rate"`
+	// What follows is for containers: a mirror at /v2/mirror/<name>/.
+	Hosts      []string `key:"hosts"`      // host names that are this mirror's
+	Namespaces []string `key:"namespaces"` // values of ns that mean it, beside the host of URL
+	Library    bool     `key:"library"`    // names of one word are below library/
+	Allow      []string `key:"allow"`      // patterns of names it is asked for; empty: all
+	Deny       []string `key:"deny"`       // patterns of names it is never asked for
 }
 
 // UpstreamAuth is the credential for an upstream's own origin.
@@ -85,6 +94,8 @@ type Registry struct {
 	Hosted    bool     `key:"hosted"`
 	Upstreams []string `key:"upstreams"`
 	Hosts     []string `key:"hosts"` // host names at whose root it answers too
+	// DefaultUpstream is asked for names that nobody has here; containers only.
+	DefaultUpstream string `key:"default_upstream"`
 }
 
 // Policy holds the rules about names and versions.
@@ -152,7 +163,11 @@ func Default(formats []string) Config {
 	}
 	for _, f := range formats {
 		c.Upstreams[f] = Upstream{Format: f, URL: Hide(Auto)}
-		c.Registries[f] = Registry{Format: f, Hosted: true, Upstreams: []string{f}}
+		r := Registry{Format: f, Hosted: true}
+		if f != Containers { // whose upstreams are mirrors of their own
+			r.Upstreams = []string{f}
+		}
+		c.Registries[f] = r
 	}
 	return c
 }

@@ -129,7 +129,7 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 
 // isSection reports a struct of keys; dates and secrets are structs and values.
 func isSection(v reflect.Value) bool {
-	return v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[Date]() && !isSecret(v)
+	return v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[Date]() && v.Type() != reflect.TypeFor[Rate]() && !isSecret(v)
 }
 
 func isText(v reflect.Value) bool { return v.Kind() == reflect.String || isSecret(v) }
@@ -239,6 +239,10 @@ func (d *decoder) scalar(text string, v reflect.Value) error {
 		return assign(p, text, ParseSize)
 	case *Date:
 		return assign(p, text, ParseDate)
+	case *Rate:
+		return assign(p, text, ParseRate)
+	case *int:
+		return assign(p, text, parseCount)
 	case *Secret:
 		return assign(p, text, d.secret)
 	case *bool:
@@ -263,6 +267,14 @@ func parseBool(s string) (bool, error) {
 		return false, fmt.Errorf("%q is neither true nor false: write true or false", s)
 	}
 	return s == "true", nil
+}
+
+func parseCount(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number: write digits alone", s)
+	}
+	return n, nil
 }
 
 func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
@@ -318,6 +330,10 @@ func wanted(v reflect.Value) string {
 		return "a size such as 64MiB"
 	case Date:
 		return "a date such as 2027-01-31"
+	case Rate:
+		return "a rate such as 100/6h"
+	case int:
+		return "a number"
 	case bool:
 		return "true or false"
 	}

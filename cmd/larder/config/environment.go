@@ -237,6 +237,11 @@ func show(v reflect.Value) string {
 			return `""`
 		}
 		return x.String()
+	case Rate:
+		if x == (Rate{}) {
+			return `""`
+		}
+		return x.String()
 	}
 	return fmt.Sprint(v.Interface())
 }

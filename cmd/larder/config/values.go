@@ -145,6 +145,35 @@ func (d Date) String() string {
 	return d.UTC().Format(time.RFC3339)
 }
 
+// Rate is a number of requests in a time, written as 100/6h. The zero value is
+// no limit.
+type Rate struct {
+	Requests int
+	Per      time.Duration
+}
+
+// ParseRate reads a Rate; "" is none.
+func ParseRate(s string) (Rate, error) {
+	if s == "" {
+		return Rate{}, nil
+	}
+	number, unit, _ := strings.Cut(s, "/")
+	n, err := strconv.Atoi(number)
+	per, wrong := ParseDuration(unit)
+	if err != nil || wrong != nil || n < 1 || per.Std() < time.Duration(n) {
+		return Rate{}, fmt.Errorf("%q is not a rate: write a number of requests, a slash and a time, such as 100/6h or 10/1s", s)
+	}
+	return Rate{n, per.Std()}, nil
+}
+
+// String writes r so that ParseRate reads it.
+func (r Rate) String() string {
+	if r == (Rate{}) {
+		return ""
+	}
+	return strconv.Itoa(r.Requests) + "/" + Duration(r.Per).String()
+}
+
 // ParseNetwork reads an address or a network such as 10.0.0.0/8, for comparison
 // with the addresses of peers: those have no zone, and one of version 4 that is
 // written as one of version 6 (::ffff:10.0.0.1) is one of version 4.
