@@ -23,9 +23,18 @@ type Input struct {
 
 // Decide says whether the action is allowed. Reads hide what the caller may not
 // know of; writes refuse whether or not the thing exists, in words that do not
-// tell. An action it does not know is refused. It allocates only to word a
-// refusal.
+// tell. An action it does not know is refused. A token that was made for
+// something else is told so only where it would be allowed otherwise. It
+// allocates only to word a refusal.
 func Decide(in Input) Decision {
+	d := decide(in)
+	if g := in.Subject.Grants; g != nil && d.Verdict == Allow && in.Action != Open && !g.allow(in.Resource, in.Action) {
+		return narrowed()
+	}
+	return d
+}
+
+func decide(in Input) Decision {
 	switch in.Action {
 	case Open:
 		return Decision{Verdict: Allow}

@@ -93,6 +93,10 @@ type Subject struct {
 	Limits     Limits
 	// Admin says that the user is an administrator of the instance.
 	Admin bool
+	// Guest says that nobody signed in, but asked the token service first.
+	Guest bool
+	// Grants narrow the token to what it was made for; nil: it is not narrowed.
+	Grants *Grants
 }
 
 // Anonymous reports whether nobody signed in.
@@ -113,7 +117,9 @@ type Resource struct {
 	Format   string
 	Registry string
 	Package  string // "" concerns the registry as a whole
-	Version  string
+	// Alias is another name by which clients know the package, "" for none.
+	Alias   string
+	Version string
 	// Repository is "owner/name" of the repository that holds the package or
 	// would hold it by a claim; "" when the name is not ours.
 	Repository string
@@ -171,6 +177,9 @@ type Decision struct {
 	Needs Role
 	// Limited says that the token's own limits shut the thing out.
 	Limited bool
+	// Narrow says that the caller's own rights suffice, and the token was made for
+	// something else.
+	Narrow bool
 	// TokenID is the token that is no good any more; "" where there never was one.
 	TokenID string
 }
