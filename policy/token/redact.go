@@ -21,11 +21,27 @@ func Redact(s string) string {
 			continue
 		}
 		stop := start
-		for stop < len(s) && (s[stop] == end || strings.IndexByte(digits, s[stop]) >= 0) {
+		for stop < len(s) && partOf(Kind(s[start-prefix:start-1]), s[stop:]) {
 			stop++
 		}
 		if stop > start {
 			s = s[:start] + "redacted" + s[stop:]
 		}
+	}
+}
+
+// partOf reports whether a token goes on with the first byte of rest. Those that
+// are signed have two parts in base64url, and a dot between them; one at the end
+// of a sentence is not theirs.
+func partOf(k Kind, rest string) bool {
+	switch c := rest[0]; {
+	case c == '_' || strings.IndexByte(digits, c) >= 0:
+		return true
+	case k != Bearer:
+		return false
+	case c == '.':
+		return len(rest) > 1 && rest[1] != '.' && partOf(k, rest[1:])
+	default:
+		return c == '-'
 	}
 }

@@ -14,7 +14,12 @@ func TestRedact(t *testing.T) {
 		"a ldrr_1 b ldrj_2_3":    "a ldrr_redacted b ldrj_redacted",
 		"ldrq_abc":               "ldrq_abc",
 		"ldrldrx_abc":            "ldrldrx_redacted",
-		"ldrp-abc ldrx_abc.tgz ": "ldrp-abc ldrx_redacted.tgz ",
+		"ldrp-abc ldrp_abc.tgz ": "ldrp-abc ldrp_redacted.tgz ",
+		// Those that are signed have more than digits in them.
+		"<ldrx_eyJ-_9.b-_Z>":         "<ldrx_redacted>",
+		"ldrx_abc, ldrx_a.b. ldrx_-": "ldrx_redacted, ldrx_redacted. ldrx_redacted",
+		"a/ldrx_abc/..":              "a/ldrx_redacted/..",
+		"ldrp_a-b ldrr_a.b":          "ldrp_redacted-b ldrr_redacted.b",
 	} {
 		if got := Redact(in); got != want {
 			t.Errorf("Redact(%q) = %q, want %q", in, got, want)
