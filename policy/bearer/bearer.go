@@ -2,10 +2,10 @@
 // hands out. They are signed and not stored, so that a pull by nobody leaves no
 // row behind:
 //
-//	ldrx_<base64url of a JSON object>.<base64url of its HMAC-SHA-256>
+//	ldrx_<base64url of what it says>.<base64url of the HMAC-SHA-256 of that>
 //
-// The object names the key, the token that it was traded for, by its SHA-256, what
-// it is for, and when it was made and ends. There is one algorithm, and keys come
+// It names the key, the token that it was traded for, by its SHA-256, what it is
+// for, and when it was made and ends. There is one algorithm, and keys come
 // from the Ring alone. That a token is good says nothing yet about the one that it
 // was traded for, which has to be looked at each time.
 package bearer
@@ -14,9 +14,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,20 +44,11 @@ const prefix = string(token.Bearer) + "_"
 
 // Claims are what a token says.
 type Claims struct {
-	// Parent is the SHA-256 of the token it was traded for; nil: of nobody.
+	// Parent is the SHA-256 of the token it was traded for; empty: of nobody.
 	Parent  []byte
 	Grants  []policy.Grant
 	Issued  time.Time // whole seconds
 	Expires time.Time // whole seconds
-}
-
-// payload is Claims as they are signed.
-type payload struct {
-	Key     string     `json:"k"`
-	Parent  []byte     `json:"p,omitempty"`
-	Issued  int64      `json:"i"`           // Unix
-	Expires int64      `json:"e"`           // Unix
-	Grants  [][]string `json:"g,omitempty"` // format, package, actions
 }
 
 // Is reports whether a text claims to be such a token: stored ones have one
@@ -69,11 +61,7 @@ func (r Ring) Mint(c Claims) (string, error) {
 		return "", errors.New("mint a bearer token: there is no key")
 	}
 	k := r.keys[0]
-	body, err := json.Marshal(payload{k.ID, c.Parent, c.Issued.Unix(), c.Expires.Unix(), pack(c.Grants)})
-	if err != nil {
-		return "", fmt.Errorf("mint a bearer token: %w", err)
-	}
-	signed := base64.RawURLEncoding.EncodeToString(body)
+	signed := base64.RawURLEncoding.EncodeToString(k.write(c))
 	return prefix + signed + "." + k.sign(signed), nil
 }
 
@@ -92,53 +80,57 @@ func (r Ring) Open(text string, now time.Time) (Claims, error) {
 	return Claims{}, ErrForged
 }
 
+// write makes lines: the key, the parent, both times, and a grant each, with its
+// words between tabs. Requests read them again and again, so they are no JSON.
+func (k *key) write(c Claims) []byte {
+	b := fmt.Appendf(nil, "%s\n%x\n%d\n%d", k.ID, c.Parent, c.Issued.Unix(), c.Expires.Unix())
+	most := len(b) + MaxGrants
+	for _, g := range c.Grants {
+		words := []string{g.Format, g.Package}
+		for _, a := range g.Actions {
+			words = append(words, string(a))
+		}
+		line := strings.Join(words, "\t")
+		if strings.Count(line, "\t") >= len(words) || strings.Contains(line, "\n") {
+			continue // no name of any format
+		}
+		if len(b)+len(line) >= most {
+			break
+		}
+		b = append(append(b, '\n'), line...)
+	}
+	return b
+}
+
 // read decodes what the key has signed.
 func (k *key) read(signed string, now time.Time) (Claims, error) {
-	var p payload
 	body, err := base64.RawURLEncoding.DecodeString(signed)
-	if err == nil {
-		err = json.Unmarshal(body, &p)
-	}
-	if err != nil || p.Key != k.ID || p.Parent != nil && len(p.Parent) != sha256.Size {
+	lines := strings.Split(string(body), "\n")
+	if err != nil || len(lines) < 4 || lines[0] != k.ID {
 		return Claims{}, ErrForged
 	}
-	c := Claims{Parent: p.Parent, Grants: unpack(p.Grants), Issued: time.Unix(p.Issued, 0).UTC(), Expires: time.Unix(p.Expires, 0).UTC()}
+	parent, err1 := hex.DecodeString(lines[1])
+	issued, err2 := strconv.ParseInt(lines[2], 10, 64)
+	expires, err3 := strconv.ParseInt(lines[3], 10, 64)
+	if errors.Join(err1, err2, err3) != nil || len(parent) != 0 && len(parent) != sha256.Size {
+		return Claims{}, ErrForged
+	}
+	c := Claims{Parent: parent, Issued: time.Unix(issued, 0).UTC(), Expires: time.Unix(expires, 0).UTC()}
+	for _, line := range lines[4:] {
+		words := strings.Split(line, "\t")
+		if len(words) < 2 {
+			return Claims{}, ErrForged
+		}
+		g := policy.Grant{Format: words[0], Package: words[1]}
+		for _, w := range words[2:] {
+			g.Actions = append(g.Actions, policy.Action(w))
+		}
+		c.Grants = append(c.Grants, g)
+	}
 	// One from the future was made before the clock was put back: without the
 	// second question it would live longer than it may.
 	if !now.Before(c.Expires) || now.Add(Life).Before(c.Issued) {
 		return Claims{}, ErrExpired
 	}
 	return c, nil
-}
-
-func pack(grants []policy.Grant) (list [][]string) {
-	room := MaxGrants
-	for _, g := range grants {
-		words := []string{g.Format, g.Package}
-		for _, a := range g.Actions {
-			words = append(words, string(a))
-		}
-		for _, w := range words {
-			room -= len(w) + len(`"",`)
-		}
-		if room -= len(`[],`); room < 0 {
-			break
-		}
-		list = append(list, words)
-	}
-	return list
-}
-
-func unpack(list [][]string) (grants []policy.Grant) {
-	for _, words := range list {
-		if len(words) < 2 {
-			continue
-		}
-		g := policy.Grant{Format: words[0], Package: words[1]}
-		for _, w := range words[2:] {
-			g.Actions = append(g.Actions, policy.Action(w))
-		}
-		grants = append(grants, g)
-	}
-	return grants
 }

@@ -46,7 +46,7 @@ func mint(t testing.TB, r Ring, c Claims) string {
 
 func TestWhatIsMintedIsRead(t *testing.T) {
 	r := ring(t, now())
-	for name, c := range map[string]Claims{"a user": claims(), "nobody": {Issued: now(), Expires: now().Add(time.Second)}} {
+	for name, c := range map[string]Claims{"a user": claims(), "nobody": {Parent: []byte{}, Issued: now(), Expires: now().Add(time.Second)}} {
 		text := mint(t, r, c)
 		if !Is(text) || token.Redact("<"+text+">") != "<ldrx_redacted>" {
 			t.Errorf("%s: %q is not taken for a token of this kind", name, text)
@@ -108,8 +108,10 @@ func TestForged(t *testing.T) {
 func TestSignedRubbish(t *testing.T) {
 	r := ring(t, now())
 	k := r.keys[0]
+	parent := strings.Repeat("0a", sha256.Size)
 	for _, body := range []string{
-		``, `{}`, `null`, `[]`, `{"k":"other","i":0,"e":99999999999}`, `{"k":"` + k.ID + `","p":"AAAA","e":99999999999}`, `{"k":"` + k.ID + `","e":"x"}`,
+		"", "{}", "\n\n\n", k.ID, k.ID + "\n\n1", "other\n\n0\n99999999999", k.ID + "\n0a\n0\n99999999999", k.ID + "\nxx\n0\n99999999999",
+		k.ID + "\n\nx\n99999999999", k.ID + "\n\n0\nx", k.ID + "\n" + parent + "\n0\n99999999999\n", k.ID + "\n" + parent + "\n0\n99999999999999999999",
 	} {
 		signed := base64.RawURLEncoding.EncodeToString([]byte(body))
 		text := prefix + signed + "." + k.sign(signed)
@@ -203,6 +205,16 @@ func TestGrantsAreCapped(t *testing.T) {
 	got, err := r.Open(text, now())
 	if err != nil || len(text) > 12<<10 || len(got.Grants) == 0 || len(got.Grants) == 100 || !reflect.DeepEqual(got.Grants, c.Grants[:len(got.Grants)]) {
 		t.Errorf("%d bytes, %d grants, %v", len(text), len(got.Grants), err)
+	}
+}
+
+// What is no name cannot make a grant of its own out of a part of itself.
+func TestNamesDoNotSplit(t *testing.T) {
+	c := claims()
+	c.Grants = []policy.Grant{{Format: "oci", Package: "a\noci\tb", Actions: []policy.Action{policy.Read}}, {Format: "oci", Package: "a\tread"}}
+	r := ring(t, now())
+	if got, err := r.Open(mint(t, r, c), now()); err != nil || got.Grants != nil {
+		t.Errorf("%+v, %v", got.Grants, err)
 	}
 }
 
