@@ -10,6 +10,7 @@ import (
 
 	"larder/cache"
 	"larder/policy"
+	"larder/policy/bearer"
 	"larder/policy/token"
 )
 
@@ -24,12 +25,16 @@ type liveToken struct {
 
 func (t Token) expired(now time.Time) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) }
 
-// Authenticate finds out who holds a token that came from an address. Errors:
+// Authenticate finds out who holds a token that came from an address, those of
+// MintBearer among them. Errors:
 // policy.ErrUnauthenticated with the reason, *ThrottledError after too many
 // failures. A valid token is never throttled: whole build farms share one
 // address.
 func (d *Directory) Authenticate(ctx context.Context, secret string, remote netip.Addr) (policy.Subject, error) {
 	now := d.now()
+	if bearer.Is(secret) {
+		return d.authenticateBearer(ctx, secret, remote, now)
+	}
 	t, who, reason, err := d.check(ctx, secret, remote, now)
 	if err != nil {
 		return policy.Subject{}, err
@@ -44,12 +49,17 @@ func (d *Directory) Authenticate(ctx context.Context, secret string, remote neti
 		}
 		return policy.Subject{}, d.Err()
 	}
+	return d.subject(t, who, remote, now), nil
+}
+
+// subject is who holds a token that is good. That it was used is noted.
+func (d *Directory) subject(t *liveToken, who *Account, remote netip.Addr, now time.Time) policy.Subject {
 	if minute := now.Unix() / 60; t.used.Swap(minute) != minute {
 		d.uses.note(t.row.ID, use{At: now.UTC(), Address: remote})
 	}
 	return policy.Subject{
 		User: t.row.User, TokenID: t.row.ID, TokenKind: string(t.row.Kind), TokenLast4: t.row.Last4, Scopes: t.row.Scopes, Limits: t.row.Limits, Admin: who.Admin,
-	}, nil
+	}
 }
 
 const makeNew = "make a new one with `larder token create`, or sign in again"
@@ -62,7 +72,12 @@ func (d *Directory) check(ctx context.Context, text string, remote netip.Addr, n
 	if err != nil {
 		return nil, nil, "the credential is malformed: " + err.Error(), nil
 	}
-	if t, err = d.token(ctx, secret.Digest(), now); err != nil {
+	return d.find(ctx, secret.Digest(), remote, now)
+}
+
+// find is check of a token by its digest.
+func (d *Directory) find(ctx context.Context, dig digest, remote netip.Addr, now time.Time) (t *liveToken, who *Account, reason string, err error) {
+	if t, err = d.token(ctx, dig, now); err != nil {
 		return nil, nil, "", err
 	}
 	if reason := t.ended(now); reason != "" {

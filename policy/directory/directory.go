@@ -49,6 +49,7 @@ type Directory struct {
 	tokens       memo[digest, *liveToken]
 	guesses      memo[digest, struct{}] // tokens that nobody has
 	claims       atomic.Pointer[policy.Claims]
+	keys         atomic.Pointer[ringEntry] // of bearer tokens
 	backoff      *backoff
 	uses         uses
 

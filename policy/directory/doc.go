@@ -29,6 +29,7 @@
 //	t u user 0 id               D, of the tokens that are not revoked
 //	t l id                      when and from where it was last used
 //	t x time(8) id              D; the token may be forgotten from that Unix second on
+//	k bearer                    the keys that sign bearer tokens
 //
 // Every value begins with the version byte 1, those that hold D apart.
 package directory

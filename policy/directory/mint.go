@@ -87,10 +87,12 @@ func (d *Directory) prepare(actor policy.Subject, m Mint) (Token, error) {
 	if t.User == "" {
 		t.User = actor.User
 	}
-	if actor.Anonymous() || t.User != actor.User {
-		if err := policy.MustAdminister(actor); err != nil {
-			return t, err
-		}
+	err := policy.MustOwn(actor)
+	if err == nil && t.User != actor.User {
+		err = policy.MustAdminister(actor)
+	}
+	if err != nil {
+		return t, err
 	}
 	if !m.Kind.Valid() {
 		return t, fail(ErrInvalid, "token kind %.10q is not known", string(m.Kind))
@@ -98,7 +100,6 @@ func (d *Directory) prepare(actor policy.Subject, m Mint) (Token, error) {
 	if len(m.Name) > maxTokenName || strings.ContainsFunc(m.Name, func(c rune) bool { return c < ' ' || c == 0x7f }) {
 		return t, fail(ErrInvalid, "the name of a token has at most %d bytes and no control characters", maxTokenName)
 	}
-	var err error
 	if t.Scopes, err = subset(actor, m.Scopes); err != nil {
 		return t, err
 	}

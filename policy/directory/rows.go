@@ -123,6 +123,8 @@ func tokenEndKey(at time.Time, id string) []byte {
 	return append(binary.BigEndian.AppendUint64([]byte("tx"), uint64(at.Unix())), id...)
 }
 
+func bearerKey() []byte { return []byte("kbearer") }
+
 // put stores a row. A record that would pass the limit of the Index was made
 // too large by whoever asked for it.
 func put(w cache.Writer, key []byte, v any) error {

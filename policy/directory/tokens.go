@@ -16,8 +16,8 @@ const MaxTokens = 10_000
 // Tokens lists a user's tokens that are not revoked: one's own, or anyone's to
 // an administrator. Those of others do not exist.
 func (d *Directory) Tokens(ctx context.Context, actor policy.Subject, user string) ([]Token, error) {
-	if actor.Anonymous() {
-		return nil, policy.MustAdminister(actor)
+	if err := policy.MustOwn(actor); err != nil {
+		return nil, err
 	}
 	if user != actor.User && policy.MustAdminister(actor) != nil || !accountName.MatchString(user) {
 		return nil, missing("user", user)
@@ -52,8 +52,8 @@ func readListed(r cache.Reader, _ string, value []byte) (Token, error) {
 // those that may do no more than it. Errors: cache.ErrNotExist, also for tokens
 // of others and those that are revoked already, policy refusals.
 func (d *Directory) RevokeToken(ctx context.Context, actor policy.Subject, id string) error {
-	if actor.Anonymous() {
-		return policy.MustAdminister(actor)
+	if err := policy.MustOwn(actor); err != nil {
+		return err
 	}
 	return d.revoke(ctx, actor, id, func(r cache.Reader) (digest, bool, error) {
 		if len(id) > 100 {
@@ -65,8 +65,8 @@ func (d *Directory) RevokeToken(ctx context.Context, actor policy.Subject, id st
 
 // RevokeSecret does the same for a token given as such.
 func (d *Directory) RevokeSecret(ctx context.Context, actor policy.Subject, secret token.Secret) error {
-	if actor.Anonymous() {
-		return policy.MustAdminister(actor)
+	if err := policy.MustOwn(actor); err != nil {
+		return err
 	}
 	return d.revoke(ctx, actor, secret.Hint()+"…", func(cache.Reader) (digest, bool, error) {
 		return secret.Digest(), true, nil
