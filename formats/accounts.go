@@ -29,6 +29,28 @@ type Accounts interface {
 	// Pairing hands a token from a browser or command line to a waiting client
 	// (npm's web login).
 	Pairing() Pairing
+	TokenService
+}
+
+// TokenService is the part of Accounts for protocols in which a client trades its
+// credential for a short-lived token that is for one purpose.
+type TokenService interface {
+	// SignIn finds out whom a user name and a password, or a token in its place,
+	// belong to. Failures count as those of Login. Errors:
+	// policy.ErrUnauthenticated.
+	SignIn(ctx context.Context, from netip.Addr, name, password string) (policy.Subject, error)
+	// Bearer makes a token for what the grants say, as far as the caller may do it
+	// when it comes to it. It ends with the credential of the caller, who may be
+	// nobody. Errors: policy.ErrUnauthenticated for a caller who came with such a
+	// token, and for nobody where there is nothing to see without a credential.
+	Bearer(ctx context.Context, caller policy.Subject, grants []policy.Grant) (Bearer, error)
+}
+
+// Bearer is a token for one purpose.
+type Bearer struct {
+	Secret string
+	Issued time.Time
+	Life   time.Duration // whole seconds
 }
 
 // Pairing is a login that is begun by one program and confirmed in another.

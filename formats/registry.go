@@ -86,6 +86,10 @@ type Rights interface {
 	// Role returns what a user may do with a hosted package that the caller may
 	// read, without what its visibility adds. Errors: ErrNotFound.
 	Role(ctx context.Context, user, pkg string) (policy.Role, error)
+	// May says whether somebody may do something with a package, named as clients
+	// name it, with the prefix of its mirror. It tells nobody what exists: a read
+	// that would be answered as if the package were missing is true.
+	May(ctx context.Context, who policy.Subject, a policy.Action, name string) (bool, error)
 }
 
 // Document names changing bytes and how to make them.

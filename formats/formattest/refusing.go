@@ -41,6 +41,11 @@ func (r Refusing) Role(context.Context, string, string) (policy.Role, error) {
 	return policy.RoleNone, r.Err
 }
 
+// May refuses.
+func (r Refusing) May(context.Context, policy.Subject, policy.Action, string) (bool, error) {
+	return false, r.Err
+}
+
 // Ours refuses.
 func (r Refusing) Ours(context.Context, []string) ([]bool, error) { return nil, r.Err }
 

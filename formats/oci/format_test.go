@@ -105,6 +105,15 @@ func TestOwners(t *testing.T) {
 			t.Errorf("the owner of %q is %q", name, got)
 		}
 	}
+	library := New(Options{Mirror: true, Library: true})
+	for name, want := range map[string]string{"library/app": "app", "library/a/b": "", "acme/app": "", "library": "", "app": ""} {
+		if got := library.Alias(name); got != want {
+			t.Errorf("%q is also called %q", name, got)
+		}
+		if got := f.Alias(name); got != "" {
+			t.Errorf("%q is also called %q where there is no library", name, got)
+		}
+	}
 	if f.Name() != "oci" {
 		t.Errorf("name %q", f.Name())
 	}

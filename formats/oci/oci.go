@@ -36,3 +36,12 @@ func (*Format) Owner(pkg string) string {
 	}
 	return owner
 }
+
+// Alias is the name of one part by which clients know an image of a library.
+func (f *Format) Alias(pkg string) string {
+	short, ok := strings.CutPrefix(pkg, "library/")
+	if !f.library || !ok || strings.Contains(short, "/") {
+		return ""
+	}
+	return short
+}

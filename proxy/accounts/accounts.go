@@ -23,6 +23,7 @@ type Directory interface {
 	Account(ctx context.Context, name string) (directory.Account, error)
 	Tokens(ctx context.Context, actor policy.Subject, user string) ([]directory.Token, error)
 	MintToken(ctx context.Context, actor policy.Subject, m directory.Mint) (token.Secret, directory.Token, error)
+	MintBearer(ctx context.Context, actor policy.Subject, grants []policy.Grant) (directory.Bearer, error)
 	RevokeToken(ctx context.Context, actor policy.Subject, id string) error
 	RevokeSecret(ctx context.Context, actor policy.Subject, secret token.Secret) error
 }

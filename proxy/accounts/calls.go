@@ -36,6 +36,22 @@ func (a *Accounts) Login(ctx context.Context, from netip.Addr, name, password st
 	return a.session(ctx, caller)
 }
 
+// SignIn finds out whom a user name and a password belong to, as Basic does.
+// Errors: policy.ErrUnauthenticated, directory.ThrottledError.
+func (a *Accounts) SignIn(ctx context.Context, from netip.Addr, name, password string) (policy.Subject, error) {
+	secret, err := pick(name, password)
+	if err != nil {
+		return policy.Subject{}, err
+	}
+	return a.directory.Authenticate(ctx, secret, from)
+}
+
+// Bearer makes a token of the token service. Errors: policy.ErrUnauthenticated.
+func (a *Accounts) Bearer(ctx context.Context, caller policy.Subject, grants []policy.Grant) (formats.Bearer, error) {
+	b, err := a.directory.MintBearer(ctx, caller, grants)
+	return formats.Bearer{Secret: b.Secret, Issued: b.Issued, Life: b.Expires.Sub(b.Issued)}, err
+}
+
 // sessionName is what people see in their list of tokens.
 const sessionName = "npm login"
 

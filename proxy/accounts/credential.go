@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -10,9 +11,9 @@ import (
 	"larder/policy/token"
 )
 
-// maxCredential bounds a header that carries a credential, in bytes. A token
-// has 41; the rest is room for user names.
-const maxCredential = 4 << 10
+// maxCredential bounds a header that carries a credential, in bytes. A token has
+// 41, one of the token service what it says of its grants beside it.
+const maxCredential = 16 << 10
 
 func errTwo() error {
 	return formats.Refuse(formats.ErrBadRequest, "the request carries two different credentials: send one")
@@ -34,7 +35,7 @@ func unreadable(sentence string) error {
 // A query string is never looked at. A header that is there, however empty, is
 // a credential, so that nobody falls back to the anonymous by mistake. Errors:
 // formats.ErrBadRequest for a header that is there twice or two tokens in one,
-// policy.ErrUnauthenticated for what cannot be read.
+// policy.ErrUnauthenticated for what cannot be read or is too long.
 func credentials(r *http.Request) ([]string, error) {
 	var found []string
 	key, hasKey, err := single(r.Header, "X-Nuget-Apikey")
@@ -68,7 +69,7 @@ func single(h http.Header, name string) (value string, ok bool, err error) {
 	case len(lines) > 1:
 		return "", false, formats.Refuse(formats.ErrBadRequest, "the request carries the header "+name+" more than once: send it once")
 	case len(lines[0]) > maxCredential:
-		return "", false, formats.Refuse(formats.ErrBadRequest, "the header "+name+" is longer than 4096 bytes")
+		return "", false, unreadable(fmt.Sprintf("the header %s is longer than %d bytes: no token is", name, maxCredential))
 	}
 	return strings.TrimSpace(lines[0]), true, nil
 }
@@ -91,8 +92,8 @@ func authorization(line string) (string, error) {
 	return "", unreadable("this Authorization scheme is not known here: use Bearer, or Basic with a token as password")
 }
 
-// basic takes the token from "user:token", whatever the user. Where there is no
-// password, or one that only fills the place, the token stands before the colon.
+// basic takes the token from "user:token", whatever the user. Where the password
+// is empty, or only fills the place, the token stands before the colon.
 func basic(encoded string) (string, error) {
 	b, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
@@ -101,7 +102,15 @@ func basic(encoded string) (string, error) {
 	if err != nil {
 		return "", unreadable("the Basic credential is not base64 of user:token")
 	}
-	user, password, _ := strings.Cut(string(b), ":")
+	user, password, ok := strings.Cut(string(b), ":")
+	if !ok {
+		return "", unreadable("the Basic credential has no colon: it must be base64 of user:token")
+	}
+	return pick(user, password)
+}
+
+// pick takes the token from a user name and a password.
+func pick(user, password string) (string, error) {
 	switch {
 	case !looksLikeToken(user):
 		return password, nil

@@ -125,8 +125,8 @@ func (p *pairings) Waiting(_ context.Context, code string) (netip.Addr, error) {
 }
 
 func (p *pairings) Confirm(_ context.Context, code string, caller policy.Subject) error {
-	if caller.Anonymous() {
-		return formats.Refuse(policy.ErrUnauthenticated, "sign in before you confirm the login of another program")
+	if policy.MustOwn(caller) != nil {
+		return formats.Refuse(policy.ErrUnauthenticated, "sign in with a token of your own before you confirm the login of another program")
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -298,6 +298,14 @@ func (a countingAccounts) Login(ctx context.Context, from netip.Addr, name, pass
 	return secret, err
 }
 
+func (a countingAccounts) SignIn(ctx context.Context, from netip.Addr, name, password string) (policy.Subject, error) {
+	caller, err := a.Accounts.SignIn(ctx, from, name, password)
+	if err != nil {
+		a.count.WithLabelValues(refusedBy(err)).Inc()
+	}
+	return caller, err
+}
+
 func refusedBy(err error) string {
 	var wait interface{ RetryAfter() time.Duration }
 	switch {

@@ -168,6 +168,24 @@ func (l logins) Login(context.Context, netip.Addr, string, string) (string, erro
 	return "", l.err
 }
 
+func (l logins) SignIn(context.Context, netip.Addr, string, string) (policy.Subject, error) {
+	return policy.Subject{}, l.err
+}
+
+func TestRefusedSignInsAreCounted(t *testing.T) {
+	m := NewMetrics("x")
+	for _, err := range []error{nil, formats.Refuse(policy.ErrUnauthenticated, "x"), &directory.ThrottledError{Wait: time.Second}, formats.Refuse(formats.ErrBadRequest, "x")} {
+		if _, got := m.Accounts(logins{err: err}).SignIn(t.Context(), netip.Addr{}, "ann", "no"); got != err {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+	wantSamples(t, m, map[string]string{
+		`larder_auth_failures_total{reason="invalid"}`:   "1",
+		`larder_auth_failures_total{reason="throttled"}`: "1",
+		`larder_auth_failures_total{reason="ambiguous"}`: "1",
+	})
+}
+
 func TestRefusedLoginsAreCounted(t *testing.T) {
 	m := NewMetrics("x")
 	for _, err := range []error{

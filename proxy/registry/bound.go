@@ -123,6 +123,8 @@ func living(r cache.Reader, format, name string) iter.Seq2[*formats.Release, err
 }
 
 func (b *bound) Packages(ctx context.Context, after string) iter.Seq2[*formats.Package, error] {
+	reader := *b
+	reader.caller = b.caller.ForLists(b.spec.Format.Name())
 	return func(yield func(*formats.Package, error) bool) {
 		for b.spec.World == "" { // else nothing is hosted there
 			p, err := b.next(ctx, after)
@@ -137,7 +139,7 @@ func (b *bound) Packages(ctx context.Context, after string) iter.Seq2[*formats.P
 			if !p.Deleted.IsZero() || (b.narrowed() && p.Repository != b.repository) {
 				continue
 			}
-			if _, err := b.allow(ctx, policy.Read, p.Name, ""); err != nil {
+			if _, err := reader.allow(ctx, policy.Read, p.Name, ""); err != nil {
 				if errors.Is(err, policy.ErrHidden) || errors.Is(err, policy.ErrDenied) || errors.Is(err, policy.ErrUnauthenticated) {
 					continue
 				}

@@ -168,6 +168,7 @@ type Engine struct {
 	life      context.Context
 	end       context.CancelFunc
 	work      sync.WaitGroup // joined under mu only while not closed
+	spoken    sync.Map       // name to *Registry, of those that clients name before a package
 
 	mu      sync.Mutex
 	flights map[string]*flight // guarded by mu
@@ -342,7 +343,9 @@ func (e *Engine) Registry(spec Spec) *Registry {
 	if spec.Negative <= 0 || spec.Negative > e.opt.Lifetimes.Negative {
 		spec.Negative = e.opt.Lifetimes.Negative
 	}
-	return &Registry{engine: e, spec: spec, names: spec.Format.Name() + "\x00" + spec.World + "\x00"}
+	r := &Registry{engine: e, spec: spec, names: spec.Format.Name() + "\x00" + spec.World + "\x00"}
+	e.speak(r)
+	return r
 }
 
 // Name is the first segment of the registry's paths.

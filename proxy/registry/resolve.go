@@ -129,6 +129,9 @@ func (r *Registry) resource(ctx context.Context, repository string, a policy.Act
 	if pkg == "" {
 		return r.wholeResource(ctx, repository, res)
 	}
+	if two, ok := r.spec.Format.(Aliased); ok {
+		res.Alias = two.Alias(pkg)
+	}
 	o, err := r.lookup(ctx, pkg)
 	if err != nil {
 		return res, err
