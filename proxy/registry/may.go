@@ -44,26 +44,50 @@ func (r *Registry) located(name string) (*Registry, string) {
 // May implements formats.Rights.
 func (b *bound) May(ctx context.Context, who policy.Subject, a policy.Action, name string) (bool, error) {
 	r, pkg := b.located(name)
-	if !r.spec.Hosted {
-		switch a {
-		case policy.Publish, policy.Restore, policy.Settings:
-			return false, nil
-		case policy.Delete:
-			a = policy.Administer // what a mirror holds belongs to nobody else
-		}
-	}
 	repository := b.repository
 	if r != b.Registry {
 		repository = ""
 	}
-	res, err := r.resource(ctx, repository, a, pkg, "")
-	if err == nil {
-		err = r.engine.opt.Access.Authorize(ctx, who, a, res).Err()
+	ok, err := r.may(ctx, repository, wish{who, a, pkg})
+	if ok || err != nil || a != policy.Read || r != b.Registry {
+		return ok, err
 	}
+	// Clients that come by ns= or by another host leave out the name of the mirror.
+	for _, other := range b.engine.spoken.Range {
+		if of := other.(*Registry); of.spec.Format.Name() == r.spec.Format.Name() && of != r {
+			if ok, err := of.may(ctx, "", wish{who, a, pkg}); ok || err != nil {
+				return ok, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// wish is what somebody may want to do.
+type wish struct {
+	who    policy.Subject
+	action policy.Action
+	pkg    string
+}
+
+func (r *Registry) may(ctx context.Context, repository string, d wish) (bool, error) {
+	if !r.spec.Hosted {
+		switch d.action {
+		case policy.Publish, policy.Restore, policy.Settings:
+			return false, nil
+		case policy.Delete:
+			d.action = policy.Administer // what a mirror holds belongs to nobody else
+		}
+	}
+	res, err := r.resource(ctx, repository, d.action, d.pkg, "")
+	if err == nil {
+		err = r.engine.opt.Access.Authorize(ctx, d.who, d.action, res).Err()
+	}
+	hidden := errors.Is(err, policy.ErrHidden) || errors.Is(err, formats.ErrNotFound)
 	switch {
-	case err == nil, a == policy.Read && (errors.Is(err, policy.ErrHidden) || errors.Is(err, formats.ErrNotFound)):
+	case err == nil, hidden && d.action == policy.Read:
 		return true, nil
-	case errors.Is(err, policy.ErrDenied), errors.Is(err, policy.ErrHidden), errors.Is(err, policy.ErrUnauthenticated), errors.Is(err, formats.ErrNotFound):
+	case hidden, errors.Is(err, policy.ErrDenied), errors.Is(err, policy.ErrUnauthenticated):
 		return false, nil
 	}
 	return false, err

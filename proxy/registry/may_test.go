@@ -29,7 +29,7 @@ func withMirror(t *testing.T) (*bench, *registry.Registry) {
 	spec := b.spec
 	b.spec.Upstreams = nil
 	b.reg = b.engine.Registry(b.spec)
-	spec.Name, spec.Hosted, spec.Format = "mirror/far", false, doubled{b.format}
+	spec.Name, spec.World, spec.Hosted, spec.Format = "mirror/far", "mirror/far", false, doubled{b.format}
 	return b, b.engine.Registry(spec)
 }
 
@@ -37,6 +37,7 @@ func TestMay(t *testing.T) {
 	b, _ := withMirror(t)
 	b.access.claim("hidden", "acme/secret")
 	b.access.claim("missing", "acme/secret")
+	b.access.repositories["private/packages"] = policy.Private
 	if err := publish(b.as("sam", ""), "hidden", "1", []byte("one")); err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +66,11 @@ func TestMay(t *testing.T) {
 		{root, "mirror/far/p", []policy.Action{policy.Read, policy.Delete}},
 		{nobody, "mirror/far/library/p", []policy.Action{policy.Read}},
 		{nobody, "mirror/far/hidden", nil}, // a claim shuts it there too
+		{nobody, "@other/p", []policy.Action{policy.Read}},
+		// An owner who is here has nothing to say of a mirror's names, which clients
+		// that came by another host have without its prefix.
+		{nobody, "@private/p", []policy.Action{policy.Read}},
+		{nobody, "mirror/far/@private/p", []policy.Action{policy.Read}},
 		{user("alice"), "mirror/none/p", []policy.Action{policy.Read, policy.Publish, policy.Delete}},
 	} {
 		var got []policy.Action
