@@ -189,6 +189,7 @@ func (n *node) openRegistries(context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.metrics.Uploads(n.engine.OpenUploads)
 	for name, r := range n.cfg.Registries {
 		f, err := list.Find(r.Format)
 		if err != nil {
@@ -243,6 +244,7 @@ func (n *node) start(ctx context.Context, address string) {
 	n.work.Go(func() { n.rules.Run(ctx, report) })
 	n.work.Go(func() { n.evict.Run(ctx, report) })
 	n.work.Go(func() { n.scrubber().Run(ctx, report) })
+	n.work.Go(func() { n.engine.Run(ctx, report) })
 }
 
 // announce says that connections are accepted, and where.

@@ -96,7 +96,10 @@ func TestHookMetrics(t *testing.T) {
 	m.Store(func(context.Context) (Usage, error) {
 		return Usage{CachedBytes: 1, CachedBlobs: 2, HostedBytes: 3, HostedBlobs: 4, Limit: 5}, nil
 	})
+	m.Uploads(func(context.Context) (int, int64, error) { return 6, 7, nil })
 	wantSamples(t, m, map[string]string{
+		`larder_upload_sessions`:                                         "6",
+		`larder_upload_session_bytes`:                                    "7",
 		`larder_upstream_requests_total{code="200",upstream="far"}`:      "1",
 		`larder_upstream_requests_total{code="other",upstream="far"}`:    "1",
 		`larder_upstream_requests_total{code="0",upstream="gone"}`:       "1",
@@ -130,7 +133,8 @@ func TestHookMetrics(t *testing.T) {
 func TestUsageThatCannotBeReadIsAbsent(t *testing.T) {
 	m := NewMetrics("x")
 	m.Store(func(context.Context) (Usage, error) { return Usage{Limit: 5}, errBroken })
-	if got := scrape(t, m); got["larder_store_limit_bytes"] != "" || got[`larder_build_info{version="x"}`] != "1" {
+	m.Uploads(func(context.Context) (int, int64, error) { return 6, 7, errBroken })
+	if got := scrape(t, m); got["larder_store_limit_bytes"] != "" || got["larder_upload_sessions"] != "" || got[`larder_build_info{version="x"}`] != "1" {
 		t.Errorf("%v", got)
 	}
 }

@@ -49,12 +49,47 @@ func (u *usageCollector) Collect(ch chan<- prometheus.Metric) {
 	if err != nil {
 		return
 	}
-	gauge := func(d *prometheus.Desc, v int64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+	gauge(ch, u.bytes, now.CachedBytes, "cached")
+	gauge(ch, u.bytes, now.HostedBytes, "hosted")
+	gauge(ch, u.objects, now.CachedBlobs, "cached")
+	gauge(ch, u.objects, now.HostedBlobs, "hosted")
+	gauge(ch, u.limit, now.Limit)
+}
+
+// Uploads has the upload sessions and the bytes that they hold read at every
+// scrape. It is called once, before the first scrape. While read fails the
+// figures are absent.
+func (m *Metrics) Uploads(read func(ctx context.Context) (sessions int, bytes int64, err error)) {
+	m.registry.MustRegister(&uploadCollector{
+		read:     read,
+		sessions: prometheus.NewDesc("larder_upload_sessions", "Uploads that were begun and are not over.", nil, nil),
+		bytes:    prometheus.NewDesc("larder_upload_session_bytes", "Bytes that uploads hold which are not over.", nil, nil),
+	})
+}
+
+type uploadCollector struct {
+	read            func(ctx context.Context) (sessions int, bytes int64, err error)
+	sessions, bytes *prometheus.Desc
+}
+
+// Describe lists the figures.
+func (u *uploadCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- u.sessions
+	ch <- u.bytes
+}
+
+// Collect reads the figures.
+func (u *uploadCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeLimit)
+	defer cancel()
+	sessions, bytes, err := u.read(ctx)
+	if err != nil {
+		return
 	}
-	gauge(u.bytes, now.CachedBytes, "cached")
-	gauge(u.bytes, now.HostedBytes, "hosted")
-	gauge(u.objects, now.CachedBlobs, "cached")
-	gauge(u.objects, now.HostedBlobs, "hosted")
-	gauge(u.limit, now.Limit)
+	gauge(ch, u.sessions, int64(sessions))
+	gauge(ch, u.bytes, bytes)
+}
+
+func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, v int64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 }
