@@ -161,6 +161,16 @@ func readEdge(r cache.Reader, d cache.Digest, tail []byte) (Edge, error) {
 	return decodeEdge(Kind(tail[0]), value)
 }
 
+// Find returns the edge of a kind that a record has to a blob. Errors:
+// cache.ErrNotExist.
+func Find(r cache.Reader, d cache.Digest, k Kind, record []byte) (Edge, error) {
+	e, err := readEdge(r, d, edgeTail(Edge{Kind: k, Record: record}))
+	if err != nil && !errors.Is(err, cache.ErrNotExist) {
+		err = fmt.Errorf("edge of %s: %w", d, err)
+	}
+	return e, err
+}
+
 // putEdge writes an edge and, if it expires, its entry by time.
 func putEdge(w cache.Writer, d cache.Digest, e Edge) error {
 	tail := edgeTail(e)

@@ -127,7 +127,7 @@ func (b *bound) Packages(ctx context.Context, after string) iter.Seq2[*formats.P
 	reader.caller = b.caller.ForLists(b.spec.Format.Name())
 	return func(yield func(*formats.Package, error) bool) {
 		for b.spec.World == "" { // else nothing is hosted there
-			p, err := b.next(ctx, after)
+			h, err := b.next(ctx, after)
 			if errors.Is(err, cache.ErrNotExist) {
 				return
 			}
@@ -135,8 +135,9 @@ func (b *bound) Packages(ctx context.Context, after string) iter.Seq2[*formats.P
 				yield(nil, err)
 				return
 			}
+			p := &h.Package
 			after = p.Name
-			if !p.Deleted.IsZero() || (b.narrowed() && p.Repository != b.repository) {
+			if h.LastSeq == 0 || !p.Deleted.IsZero() || (b.narrowed() && p.Repository != b.repository) {
 				continue
 			}
 			if _, err := reader.allow(ctx, policy.Read, p.Name, ""); err != nil {
@@ -155,8 +156,8 @@ func (b *bound) Packages(ctx context.Context, after string) iter.Seq2[*formats.P
 
 // next reads the first hosted package whose name comes after the one given; a
 // transaction each, so that a long listing keeps no old versions alive.
-func (b *bound) next(ctx context.Context, after string) (*formats.Package, error) {
-	var p *formats.Package
+func (b *bound) next(ctx context.Context, after string) (*head, error) {
+	var first *head
 	err := b.engine.opt.Index.View(ctx, func(r cache.Reader) error {
 		prefix := append(key(rowPackage, b.spec.Format.Name()), 0)
 		var from []byte
@@ -173,12 +174,12 @@ func (b *bound) next(ctx context.Context, after string) (*formats.Package, error
 				return err
 			}
 			h.Meta = meta
-			p = &h.Package
+			first = &h
 			return nil
 		}
 		return cache.ErrNotExist
 	})
-	return p, err
+	return first, err
 }
 
 func (b *bound) Ours(ctx context.Context, names []string) ([]bool, error) {

@@ -28,7 +28,7 @@ func (b *bound) File(ctx context.Context, f formats.File) (*formats.Content, err
 		if !b.visible(o) {
 			return nil, b.unseen(o, f.Package)
 		}
-		return b.hostedFile(ctx, f, res)
+		return b.hostedFile(ctx, f, o, res)
 	}
 	c, err := b.upstreamFile(ctx, f, o)
 	if err == nil {
@@ -37,19 +37,19 @@ func (b *bound) File(ctx context.Context, f formats.File) (*formats.Content, err
 	return c, err
 }
 
-func (b *bound) hostedFile(ctx context.Context, f formats.File, res policy.Resource) (*formats.Content, error) {
+func (b *bound) hostedFile(ctx context.Context, f formats.File, o *owned, res policy.Resource) (*formats.Content, error) {
 	format := b.spec.Format.Name()
 	changes := b.engine.changes.of(format, f.Package).Load()
 	k := hostedFileKey(format, f.Name)
-	rec, err := b.engine.record(ctx, k, changes)
+	rec, until, err := b.engine.hostedRecord(ctx, k, changes)
 	if errors.Is(err, cache.ErrNotExist) {
 		return nil, b.noFile(f)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if rec.Package != f.Package {
-		return nil, b.missing(f.Package) // a file is served under its own package's rules only
+	if !rec.belongs(o.hosted) {
+		return nil, b.noFile(f) // a file is served under its own package's rules only
 	}
 	if err := b.permitHosted(f.Package, rec); err != nil {
 		return nil, err
@@ -61,19 +61,26 @@ func (b *bound) hostedFile(ctx context.Context, f formats.File, res policy.Resou
 	if err != nil {
 		// A lease may have ended, and its record gone unheard, since we read it.
 		b.engine.records.Remove(string(k))
-		if _, again := b.engine.record(ctx, k, changes); errors.Is(again, cache.ErrNotExist) {
+		if _, _, again := b.engine.hostedRecord(ctx, k, changes); errors.Is(again, cache.ErrNotExist) {
 			return nil, b.noFile(f)
 		}
 		b.engine.opt.Observer.Integrity(format, f.Package, "read", err)
 		// Not %w: to clients this is a fault of ours, not a file that is missing.
 		return nil, fmt.Errorf("stored file %s: %w: %v", f.Name, errDamaged, err)
 	}
+	if f.Head {
+		if err := b.engine.promise(ctx, k, rec, until); errors.Is(err, cache.ErrNotExist) {
+			return nil, b.noFile(f)
+		} else if err != nil {
+			return nil, fmt.Errorf("hold %s: %w", f.Name, err)
+		}
+	}
 	c.Result, c.Private = formats.Hosted, b.engine.opt.PrivateReads || res.Visibility != policy.Public
 	return c, nil
 }
 
 func (b *bound) noFile(f formats.File) error {
-	return formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the registry %s", f.Name, b.spec.Name))
+	return formats.Refuse(formats.ErrNoVersion, fmt.Sprintf("%s is not in the registry %s", f.Name, b.spec.Name))
 }
 
 // errDamaged is an internal fault: the bytes of a hosted file are not there.
@@ -99,11 +106,8 @@ func (e *Engine) record(ctx context.Context, k []byte, changes uint64) (*fileRec
 	}
 	var rec *fileRecord
 	err := e.opt.Index.View(ctx, func(r cache.Reader) error {
-		value, err := r.Get(k)
-		if err != nil {
-			return err
-		}
-		rec, err = decodeFile(value)
+		var err error
+		rec, err = readFile(r, k)
 		return err
 	})
 	if err != nil {
@@ -319,11 +323,7 @@ func (e *Engine) forget(k []byte, bad *fileRecord) {
 	defer cancel()
 	// A failure here leaves the record: the next reader comes this way again.
 	_ = e.opt.Index.Update(ctx, func(w cache.Writer) error {
-		value, err := w.Get(k)
-		if err != nil {
-			return err
-		}
-		rec, err := decodeFile(value)
+		rec, err := readFile(w, k)
 		if err != nil || !rec.Fetched.Equal(bad.Fetched) {
 			return err
 		}

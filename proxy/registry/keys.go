@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"larder/cache"
+	"larder/formats"
 )
 
 // Rows of the Index that belong to the engine; the others are listed in
@@ -26,7 +28,11 @@ import (
 //	n format 0 package                 the upstream that a name first came from, and when: dropped by ResetOrigin alone
 //	p format 0 package 0 a             head of a hosted package
 //	p format 0 package 0 i version     sequence number of a version
+//	p format 0 package 0 k file 0 version   the version uses the file
+//	p format 0 package 0 r version 0 tag    the tag stands for the version
+//	p format 0 package 0 t tag         what a tag stands for, and since when
 //	p format 0 package 0 v seq chunk   a version, cut into rows
+//	p format 0 package 0 w term 0 version   the version was published with the term
 //	j seq                              journal of changes to hosted packages
 //	m journal                          last sequence number of the journal
 //	u id                               an upload session
@@ -42,10 +48,15 @@ const (
 	rowSession  = 'u'
 )
 
+// The parts of a package. The head comes first, which listings count on.
 const (
 	partHead    = 'a'
 	partVersion = 'i'
+	partUse     = 'k'
+	partTagged  = 'r'
+	partTag     = 't'
 	partRelease = 'v'
+	partTerm    = 'w'
 )
 
 // rowVersion begins every value, so that a later layout is told apart.
@@ -108,6 +119,23 @@ func releaseKey(format, pkg string, seq uint64, chunk uint16) []byte {
 	return binary.BigEndian.AppendUint16(k, chunk)
 }
 
+// partKey names a row of a package by one name or two. With two a zero byte
+// ends the first, so that "" for the second gives the prefix of all its rows.
+// Names that do not fit are refused: a hash in their place would lose the order.
+func partKey(format, pkg string, part byte, names ...string) ([]byte, error) {
+	k := append(packageKey(format, pkg, part), strings.Join(names, "\x00")...)
+	if len(k) > cache.MaxKey {
+		return nil, formats.Refuse(formats.ErrBadRequest, fmt.Sprintf(
+			"%.64q and the name of its package take %d bytes together, the limit is %d", names[0], len(k), cache.MaxKey))
+	}
+	for _, n := range names {
+		if strings.IndexByte(n, 0) >= 0 {
+			return nil, formats.Refuse(formats.ErrBadRequest, fmt.Sprintf("%.64q holds a zero byte", n))
+		}
+	}
+	return k, nil
+}
+
 func journalKey(seq uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{rowJournal}, seq)
 }
@@ -137,6 +165,15 @@ func (f *fileRecord) put(w cache.Writer, k []byte) error {
 func (f *fileRecord) encode() ([]byte, error) {
 	f.Hex = f.Digest.String()
 	return encodeRow(f)
+}
+
+// readFile returns a file record. Errors: cache.ErrNotExist.
+func readFile(r cache.Reader, k []byte) (*fileRecord, error) {
+	value, err := r.Get(k)
+	if err != nil {
+		return nil, err
+	}
+	return decodeFile(value)
 }
 
 func decodeFile(value []byte) (*fileRecord, error) {

@@ -144,10 +144,29 @@ func (t *tx) Add(r *formats.Release) error {
 	} else if !errors.Is(err, cache.ErrNotExist) {
 		return err
 	}
+	if err := t.place(r); err != nil {
+		return err
+	}
+	t.did("package.publish", r)
+	return t.journal("published", r.Version)
+}
+
+// place stores a version that is not here, behind all others.
+func (t *tx) place(given *formats.Release) error {
+	own := *given
+	r := &own
+	r.Uses = distinct(r.Uses)
+	needs, err := t.needs(r)
+	if err != nil {
+		return err
+	}
 	for _, f := range r.Files {
 		if err := t.addFile(r.Version, f); err != nil {
 			return err
 		}
+	}
+	if err := t.refer(r, needs); err != nil {
+		return err
 	}
 	t.head.LastSeq++
 	t.moved = true
@@ -155,11 +174,7 @@ func (t *tx) Add(r *formats.Release) error {
 	if err := t.w.Put(versionKey(t.format, t.name, r.Version), seq); err != nil {
 		return err
 	}
-	if err := writeRelease(t.w, t.format, t.name, t.head.LastSeq, r); err != nil {
-		return err
-	}
-	t.did("package.publish", r)
-	return t.journal("published", r.Version)
+	return writeRelease(t.w, t.format, t.name, t.head.LastSeq, r)
 }
 
 func (t *tx) addFile(version string, f formats.ReleaseFile) error {
@@ -169,12 +184,8 @@ func (t *tx) addFile(version string, f formats.ReleaseFile) error {
 	} else if !errors.Is(err, cache.ErrNotExist) {
 		return err
 	}
-	// The lease of an upload may have ended: no record may name bytes that go, and
-	// those that are only cached may be going at this moment.
-	if kept, err := refs.Kept(t.w, f.Blob.Digest); err != nil {
+	if err := t.kept(f); err != nil {
 		return err
-	} else if !kept {
-		return formats.Refuse(formats.ErrConflict, "the uploaded bytes of "+f.Name+" are gone by now: send them again")
 	}
 	rec := fileRecord{
 		Digest: f.Blob.Digest, Size: f.Blob.Size, MediaType: f.MediaType,
@@ -184,6 +195,17 @@ func (t *tx) addFile(version string, f formats.ReleaseFile) error {
 		return err
 	}
 	return refs.Link(t.w, f.Blob, refs.Edge{Kind: refs.Hosted, Record: k}, t.now)
+}
+
+// kept refuses bytes that may go. The lease of an upload may have ended: no
+// record may name bytes that go, and those that are only cached may be going at
+// this moment.
+func (t *tx) kept(f formats.ReleaseFile) error {
+	kept, err := refs.Kept(t.w, f.Blob.Digest)
+	if err == nil && !kept {
+		err = formats.Refuse(formats.ErrConflict, "the uploaded bytes of "+f.Name+" are gone by now: send them again")
+	}
+	return err
 }
 
 func (t *tx) Amend(r *formats.Release) error {
@@ -214,6 +236,12 @@ func (t *tx) Retract(version string) error {
 	}
 	if !rel.Retracted.IsZero() {
 		return nil
+	}
+	if err := t.unused(rel); err != nil {
+		return err
+	}
+	if err := t.unrefer(rel); err != nil {
+		return err
 	}
 	for _, f := range rel.Files {
 		k := hostedFileKey(t.format, f.Name)
@@ -252,14 +280,20 @@ func (t *tx) Restore(version string) error {
 		return formats.Refuse(formats.ErrConflict, fmt.Sprintf("%s %s was deleted on %s; deleted versions are kept for 30 days",
 			t.name, version, rel.Retracted.Format(time.DateOnly)))
 	}
+	needs, err := t.rejoin(rel)
+	if err != nil {
+		return err
+	}
 	for _, f := range rel.Files {
 		if err := t.addFile(version, f); err != nil {
 			return err
 		}
-		held := refs.Edge{Kind: refs.Pin, Record: hostedFileKey(t.format, f.Name)}
-		if err := refs.Unlink(t.w, f.Blob.Digest, held, t.now); err != nil {
-			return err
-		}
+	}
+	if err := t.refer(rel, needs); err != nil {
+		return err
+	}
+	if err := t.unpin(rel); err != nil {
+		return err
 	}
 	rel.Retracted, t.moved = time.Time{}, true
 	if err := t.rewrite(seq, rel); err != nil {

@@ -26,15 +26,6 @@ func (b *bound) Having(context.Context, string, string, string) iter.Seq2[*forma
 
 func (b *bound) Mount(context.Context, formats.Mount) (bool, error) { return false, unbuilt("mounts") }
 
-func (t *tx) Link(formats.ReleaseFile) error { return unbuilt("links") }
-func (t *tx) Unlink(string) error            { return unbuilt("links") }
-func (t *tx) Put(*formats.Release) error     { return unbuilt("links") }
-
-func (t *tx) File(string) (formats.ReleaseFile, error) {
-	return formats.ReleaseFile{}, unbuilt("links")
-}
-
-func (t *tx) Users(string) ([]string, error)  { return nil, unbuilt("links") }
 func (t *tx) Tag(string) (string, error)      { return "", unbuilt("tags of their own") }
 func (t *tx) SetTag(string, string) error     { return unbuilt("tags of their own") }
 func (t *tx) DropTag(string) error            { return unbuilt("tags of their own") }
