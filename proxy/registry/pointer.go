@@ -41,7 +41,7 @@ func (b *bound) Resolve(ctx context.Context, p formats.Pointer) (formats.Target,
 		if !b.visible(o) {
 			return formats.Target{}, b.unseen(o, p.Package)
 		}
-		return formats.Target{}, unbuilt("pointers of its own")
+		return b.ownTag(ctx, p)
 	}
 	sources, err := b.sources(ctx, o)
 	if err != nil {

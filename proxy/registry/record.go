@@ -2,6 +2,7 @@ package registry
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"larder/formats"
@@ -13,14 +14,15 @@ import (
 // names each version anyway.
 const maxDeeds = 50
 
-// deed is what a change did to one version.
+// deed is what a change did to one version or tag.
 type deed struct {
-	action string
-	on     audit.Resource
+	action        string
+	on            audit.Resource
+	before, after audit.State
 }
 
 func (t *tx) did(action string, r *formats.Release) {
-	d := deed{action, audit.Resource{Format: t.format, Repository: t.home, Package: t.name, Version: r.Version}}
+	d := deed{action: action, on: audit.Resource{Format: t.format, Repository: t.home, Package: t.name, Version: r.Version}}
 	if len(r.Files) == 1 {
 		d.on.File, d.on.Digest = r.Files[0].Name, r.Files[0].Blob.Digest.String()
 	}
@@ -52,10 +54,10 @@ func (t *tx) recordDeeds() error {
 		count[d.action]++
 	}
 	for _, d := range t.done {
-		r := audit.Record{Action: d.action, Resource: d.on}
+		r := audit.Record{Action: d.action, Resource: d.on, Before: d.before, After: d.after}
 		if n := count[d.action]; n > maxDeeds {
-			r.After = audit.State{"versions": strconv.Itoa(n)}
-			r.Resource.Version, r.Resource.File, r.Resource.Digest = "", "", ""
+			r.Before, r.After = nil, audit.State{d.thing() + "s": strconv.Itoa(n)}
+			r.Resource.Version, r.Resource.File, r.Resource.Digest, r.Resource.ID = "", "", "", ""
 			count[d.action] = 0
 		} else if n == 0 {
 			continue
@@ -67,9 +69,17 @@ func (t *tx) recordDeeds() error {
 	return nil
 }
 
+// thing is what a deed is done to.
+func (d deed) thing() string {
+	if strings.HasPrefix(d.action, "tag.") {
+		return "tag"
+	}
+	return "version"
+}
+
 func (t *tx) versionsMoved() bool {
 	for _, d := range t.done {
-		if d.action != "package.amend" {
+		if d.action != "package.amend" && d.thing() == "version" {
 			return true
 		}
 	}

@@ -240,6 +240,9 @@ func (t *tx) Retract(version string) error {
 	if err := t.unused(rel); err != nil {
 		return err
 	}
+	if err := t.untag(version); err != nil {
+		return err
+	}
 	if err := t.unrefer(rel); err != nil {
 		return err
 	}
