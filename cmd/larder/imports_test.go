@@ -46,6 +46,7 @@ func layers() []layer {
 		{path: "policy/audit", own: []string{"policy", "cache"}},
 		{path: "policy/rulebook", own: []string{"policy", "cache"}},
 		{path: "policy", own: []string{"policy"}},
+		{path: "upstream/discover", own: []string{"upstream"}, external: []string{"github.com/regclient/regclient/config"}},
 		{path: "upstream", own: []string{"upstream"}, external: []string{sync}},
 	}
 }

@@ -1,6 +1,7 @@
 // Package discover finds upstream addresses by asking the package clients on
 // this machine, as a colleague would: their environment, their files and, where
-// these are silent, the clients themselves. No address is built in.
+// these are silent, the clients themselves. No address is built in; where container
+// clients go by default, which no file says, a library of theirs knows.
 //
 // Each format has steps, from the most particular source to the client's own
 // default; the first step that names a usable address wins. An address that is
@@ -57,7 +58,10 @@ type Command struct {
 type Found struct {
 	Format string `json:"format"`
 	URL    string `json:"url,omitempty"` // http or https, without a credential; empty: see Note
-	Source string `json:"source"`        // for people: which file, variable or command
+	// Host is the one that image names have for it, where clients go elsewhere for
+	// them: a mirror, or another name of the same registry.
+	Host   string `json:"host,omitempty"`
+	Source string `json:"source"` // for people: which file, variable or command
 	// Auth is the credential that the client has for this very host. It is
 	// never saved.
 	Auth upstream.Auth `json:"-"`
@@ -92,7 +96,7 @@ func steps(format string) []step {
 	case "go":
 		return []step{goEnvironment, goAsked, goDefault}
 	case "oci":
-		return []step{containerRegistries, dockerMirrors}
+		return []step{containerRegistries, dockerMirrors, containerDefault}
 	}
 	return nil
 }

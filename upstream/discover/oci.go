@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/regclient/regclient/config"
 
 	"larder/upstream"
 )
@@ -16,8 +19,23 @@ import (
 // registries in which short names are looked for, each at its first mirror
 // or other location where one is set.
 func containerRegistries(_ context.Context, m *machine) ([]Found, error) {
-	var errs []error
-	var all registries
+	path, all, errs := m.registries()
+	var found []Found
+	for _, host := range all.hosts() {
+		for _, at := range all.locations(host) {
+			f, err := m.located(host, at)
+			f.Source = path + ", registry " + host
+			found, errs = append(found, f), append(errs, err)
+			if u, err := url.Parse(f.URL); err != nil || !m.isSelf(u) {
+				break
+			}
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
+// registries reads all files, and names the one that counts, for people.
+func (m *machine) registries() (path string, all registries, errs []error) {
 	path, files := m.registriesPaths()
 	for _, p := range files {
 		data, err := m.file(p)
@@ -28,21 +46,23 @@ func containerRegistries(_ context.Context, m *machine) ([]Found, error) {
 			errs = append(errs, fmt.Errorf("containers: %s: %w", p, err))
 		}
 	}
-	var found []Found
-	for _, host := range all.hosts() {
-		at, insecure, ok := all.locate(host)
-		if !ok {
-			continue
-		}
-		f := Found{URL: containerURL(at, insecure), Source: path + ", registry " + host}
-		auth, err := m.containerAuth(at)
-		if err != nil {
-			errs = append(errs, err)
-		}
-		f.Auth = auth
-		found = append(found, f)
+	return path, all, errs
+}
+
+// located is the registry that images of a host are asked of.
+func (m *machine) located(host string, at location) (Found, error) {
+	f := Found{URL: containerURL(at.at, at.insecure)}
+	if at.at != host {
+		f.Host = host
 	}
-	return found, errors.Join(errs...)
+	auth, err := m.containerAuth(at.at)
+	if IsHub(at.at) {
+		// What images are called by is no host that serves them.
+		f.URL, f.Host = containerURL(config.DockerRegistryDNS, false), config.DockerRegistry
+		auth, err = m.hubAuth()
+	}
+	f.Auth = auth
+	return f, err
 }
 
 // registriesPaths returns the file that counts, for people, and all that are read.
@@ -132,20 +152,31 @@ func (rs *registries) hosts() []string {
 	return names
 }
 
-// locate says where a registry is really asked; ok is false for a blocked one.
-func (rs *registries) locate(host string) (at string, insecure, ok bool) {
+// location is where a registry is asked.
+type location struct {
+	at       string // host, perhaps with a path
+	insecure bool
+}
+
+// locations says where a registry is asked, in the order of trial; none for a
+// blocked one.
+func (rs *registries) locations(host string) []location {
 	for _, r := range rs.list {
-		switch {
-		case r.name() != host:
+		if r.name() != host {
 			continue
-		case r.blocked:
-			return "", false, false
-		case len(r.mirrors) > 0 && r.mirrors[0].location != "":
-			return r.mirrors[0].location, r.mirrors[0].insecure, true
 		}
-		return firstOf(r.location, host), r.insecure, true
+		if r.blocked {
+			return nil
+		}
+		var list []location
+		for _, mirror := range r.mirrors {
+			if mirror.location != "" {
+				list = append(list, location{mirror.location, mirror.insecure})
+			}
+		}
+		return append(list, location{firstOf(r.location, host), r.insecure})
 	}
-	return host, false, true
+	return []location{{at: host}}
 }
 
 // dockerMirrors reads the mirrors of Docker's daemon.
@@ -163,14 +194,30 @@ func dockerMirrors(_ context.Context, m *machine) ([]Found, error) {
 	}
 	var found []Found
 	for _, mirror := range f.Mirrors {
-		found = append(found, Found{URL: mirror, Source: path + ", registry-mirrors"})
+		// The daemon knows mirrors of the hub alone.
+		found = append(found, Found{URL: mirror, Host: config.DockerRegistry, Source: path + ", registry-mirrors"})
 	}
 	return found, nil
 }
 
 // containerAuth finds the credential of a location as the tools do: by the
-// longest path, then by the host, in the first file that has one.
+// longest path, then by the host.
 func (m *machine) containerAuth(location string) (upstream.Auth, error) {
+	var keys []string
+	for key := location; key != "."; key = filepath.Dir(key) {
+		keys = append(keys, key)
+	}
+	return m.keptAuth(keys)
+}
+
+// hubAuth finds that of the public hub, which tools keep under several names.
+func (m *machine) hubAuth() (upstream.Auth, error) {
+	return m.keptAuth(append([]string{config.DockerRegistryAuth}, HubNames()...))
+}
+
+// keptAuth finds the credential kept under the first of some keys, in the first
+// file that has one.
+func (m *machine) keptAuth(keys []string) (upstream.Auth, error) {
 	paths := []string{}
 	if v := m.env("REGISTRY_AUTH_FILE"); v != "" {
 		paths = append(paths, m.systemPath(v))
@@ -196,7 +243,7 @@ func (m *machine) containerAuth(location string) (upstream.Auth, error) {
 			errs = append(errs, fmt.Errorf("containers: %s is no JSON of credentials", path))
 			continue
 		}
-		for key := location; key != "."; key = filepath.Dir(key) {
+		for _, key := range keys {
 			if a := basicAuth(f.Auths[key].Auth); a.Type != "" {
 				return a, errors.Join(errs...)
 			}

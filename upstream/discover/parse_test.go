@@ -49,7 +49,7 @@ func FuzzTOML(f *testing.F) {
 			t.Errorf("%q: the error got lost", text)
 		}
 		for _, host := range rs.hosts() {
-			rs.locate(host)
+			rs.locations(host)
 		}
 	})
 }
