@@ -119,6 +119,23 @@ func TestLoginGoesToNamedHostsOnly(t *testing.T) {
 	}
 }
 
+func TestTrusted(t *testing.T) {
+	c, err := upstream.New(upstream.Config{URL: "https://hub.example/base", AllowHosts: []string{"auth.example", "other.example:8443"}},
+		upstream.NewTransport(upstream.Options{Proxy: noProxy}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]bool{
+		"https://hub.example/token": true, "https://HUB.example:443/": true, "https://auth.example/": true, "https://auth.example:5000/": true,
+		"https://other.example:8443/": true, "https://other.example/": false, "https://hub.example:8443/": false, "https://stranger.example/": false,
+		"http://hub.example/": false, "http://auth.example/": false, "https://hub.example.stranger.example/": false, "token": false, "https://%zz": false,
+	} {
+		if got := c.Trusted(address); got != want {
+			t.Errorf("%s: %v", address, got)
+		}
+	}
+}
+
 func TestPostsStayWithTheirOrigin(t *testing.T) {
 	other := upstreamtest.New(t)
 	w := newWorld(t, func(c *upstream.Config) { c.AllowHosts = []string{other.Host()} })

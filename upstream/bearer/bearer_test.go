@@ -172,6 +172,11 @@ func TestTokensAreHeld(t *testing.T) {
 	w.ExpireTokens()
 	w.get(t, "v2/a/manifests/v1")
 	w.counts(t, 2, 1) // once more with a new one
+	w.fails(t, "v2/b/manifests/none", upstream.ErrNotExist)
+	w.ExpireTokens()
+	w.Forget()
+	w.get(t, "v2/b/manifests/v1") // its token had been taken, though for nothing
+	w.counts(t, 2, 1)
 	if list := w.told(); len(list) > 0 {
 		t.Errorf("alarms %+v", list)
 	}

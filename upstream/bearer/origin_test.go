@@ -34,6 +34,11 @@ func TestThreat17TokensStayWithTheirOrigin(t *testing.T) {
 	}})
 	w.get(t, other.URL+"/v2/a/tags/list")                            // another registry's list of tags
 	w.fails(t, other.URL+"/v2/b/tags/list", upstream.ErrUnavailable) // its challenge is not for us
+	srv := upstreamtest.New(t)
+	srv.Serve("/v2/a/blobs/x", upstreamtest.Answer{Redirect: other.URL + "/v2/b/tags/list"})
+	led := &world{}
+	led.speakTo(t, srv.URL, withLogin, func(c *upstream.Config) { c.AllowHosts = []string{other.Host()} })
+	led.fails(t, "v2/a/blobs/x", upstream.ErrUnavailable) // nor is it where the registry leads to
 	for _, q := range w.Blobs.Log("") {
 		if v := q.Header.Get("Authorization"); v != "" {
 			t.Errorf("%s of the store of blobs got %q", q.Path, v)
@@ -44,7 +49,7 @@ func TestThreat17TokensStayWithTheirOrigin(t *testing.T) {
 			t.Errorf("%s of another origin got %q", e.Path, v)
 		}
 	}
-	if len(w.Blobs.Log(""))*len(other.Log()) != 2 {
+	if len(w.Blobs.Log("")) != 1 || len(other.Log()) != 3 {
 		t.Errorf("%d requests for blobs, %d to the other", len(w.Blobs.Log("")), len(other.Log()))
 	}
 }
@@ -107,6 +112,24 @@ func TestGuestsAskPublicRealms(t *testing.T) {
 				t.Errorf("guests %v: the realm got %+v", guests, log)
 			}
 		}
+	}
+}
+
+// TestTheOperatorHearsOfARealmToName: a credential that is not shown cannot help.
+func TestTheOperatorHearsOfARealmToName(t *testing.T) {
+	w := newWorld(t, ocitest.Options{Auth: ocitest.Bearer, RealmElsewhere: true}, withLogin)
+	realm := &world{Registry: w.Registry}
+	realm.speakTo(t, w.Tokens.URL)
+	w.Tokens.Fail(faulty.Fault{Status: http.StatusUnauthorized})
+	var told []bearer.Alarm
+	f, err := bearer.New(publicly{w.client, w.Tokens.URL, realm.client}, bearer.Options{Now: w.now, Alarm: func(a bearer.Alarm) { told = append(told, a) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Fetcher = f
+	w.fails(t, "v2/a/manifests/v1", upstream.ErrNotExist)
+	if len(told) != 1 || !strings.Contains(told[0].Reason, "allow_hosts") || told[0].Host != strings.TrimPrefix(w.Tokens.URL, "http://") {
+		t.Errorf("alarms %+v", told)
 	}
 }
 
@@ -216,39 +239,5 @@ func TestLinksRunOut(t *testing.T) {
 	w.fails(t, ref, upstream.ErrUnavailable) // not missing: the registry said where it is
 	if list := w.told(); len(list) > 0 {
 		t.Errorf("alarms %+v", list)
-	}
-}
-
-// TestScopesOfTheRegistryCount: some ask for other scopes than their names suggest.
-func TestScopesOfTheRegistryCount(t *testing.T) {
-	srv := upstreamtest.New(t)
-	w := &world{}
-	w.speakTo(t, srv.URL)
-	for _, name := range []string{"a", "b"} {
-		srv.ServeFunc("/v2/"+name+"/manifests/v1", func(q *http.Request) upstreamtest.Answer {
-			if q.Header.Get("Authorization") == "Bearer team/"+name {
-				return upstreamtest.Answer{Body: []byte(name)}
-			}
-			return upstreamtest.Answer{Status: 401, Header: http.Header{
-				"Www-Authenticate": {`Basic realm="x"`, `Bearer realm="` + srv.URL + `/token?k=v",service="x",scope="repository:team/` + name + `:pull"`},
-			}}
-		})
-	}
-	srv.ServeFunc("/token", func(q *http.Request) upstreamtest.Answer {
-		scope := strings.Split(q.URL.Query().Get("scope"), ":")
-		if q.URL.Query().Get("k") != "v" || q.URL.Query().Get("service") != "x" || len(scope) != 3 {
-			return upstreamtest.Answer{Status: 400}
-		}
-		return upstreamtest.Answer{Body: []byte(`{"token":"` + scope[1] + `"}`)}
-	})
-	for range 2 {
-		for _, name := range []string{"a", "b"} {
-			if got := w.get(t, "v2/"+name+"/manifests/v1"); got != name {
-				t.Errorf("%s: %q", name, got)
-			}
-		}
-	}
-	if n, m := srv.Requests("/token"), srv.Requests("/v2/a/manifests/v1")+srv.Requests("/v2/b/manifests/v1"); n != 2 || m != 6 {
-		t.Errorf("%d tokens, %d requests", n, m)
 	}
 }
