@@ -23,9 +23,12 @@ type exchange struct {
 	place
 	caller policy.Subject
 	req    formats.Request
-	home   string // repository of the thing asked for, "" if it has none
-	gated  bool   // policy has been asked about the request
-	err    error  // why it failed
+	// wanted is what a caller wanted who could not be identified: the refusal has to
+	// say which token would do, and nothing else makes use of it.
+	wanted formats.Request
+	home  string // repository of the thing asked for, "" if it has none
+	gated bool   // policy has been asked about the request
+	err   error  // why it failed
 	// decision is the id of the refusal, "" for none and for what is hidden.
 	decision string
 }
@@ -76,10 +79,15 @@ func (x *exchange) handle() error {
 		x.handler.ServeHTTP(&x.writer, x.r.WithContext(x.context()))
 		return nil
 	}
-	if err := x.identify(); err != nil && !x.signsIn(err) {
+	req, wrong := x.parse(trailing)
+	if err := x.identify(); err != nil && !(wrong == nil && signsIn(req, err)) {
+		x.wanted = req
 		return err
 	}
-	return x.serve(trailing)
+	if wrong != nil {
+		return wrong
+	}
+	return x.serve(req)
 }
 
 // frame closes the connection behind requests whose end two readers might see
@@ -125,24 +133,21 @@ func (x *exchange) identify() error {
 
 // signsIn reports that a refused credential does not matter: package clients
 // send the one they kept along with the login that is to replace it.
-func (x *exchange) signsIn(refused error) bool {
-	if !errors.Is(refused, policy.ErrUnauthenticated) {
-		return false
-	}
-	req, err := x.format.Parse(x.r, x.path)
-	return err == nil && req.SignIn
+func signsIn(req formats.Request, refused error) bool {
+	return req.SignIn && errors.Is(refused, policy.ErrUnauthenticated)
 }
 
-// serve parses, asks policy and lets the format answer. The path may end in a
-// slash at the root of a registry, and where the format knows what that means.
-func (x *exchange) serve(trailing bool) error {
+// parse asks the format what is wanted. The path may end in a slash at the root
+// of a registry, and where the format knows what that means.
+func (x *exchange) parse(trailing bool) (formats.Request, error) {
 	if _, slashed := x.format.(formats.Slashed); trailing && len(x.path) > 0 && !slashed {
-		return formats.Refuse(formats.ErrBadRequest, "the path ends in an empty segment: leave out the final slash")
+		return formats.Request{}, formats.Refuse(formats.ErrBadRequest, "the path ends in an empty segment: leave out the final slash")
 	}
-	req, err := x.format.Parse(x.r, x.path)
-	if err != nil {
-		return err
-	}
+	return x.format.Parse(x.r, x.path)
+}
+
+// serve asks policy and lets the format answer.
+func (x *exchange) serve(req formats.Request) error {
 	x.req, x.base = req, x.root+x.prefix
 	registry, err := x.allow()
 	if err != nil {

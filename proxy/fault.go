@@ -123,6 +123,9 @@ func (x *exchange) failure(err error) *formats.Failure {
 	if x.format != nil {
 		f.Base = x.root + x.prefix
 	}
+	if x.wanted.Op != "" {
+		f.Request = x.wanted
+	}
 	if fl.status == http.StatusNotFound && x.gated && !errors.Is(err, formats.ErrNoVersion) {
 		// What is hidden and what is missing must not differ in one byte, so
 		// neither error is shown.
@@ -138,7 +141,7 @@ func (x *exchange) failure(err error) *formats.Failure {
 	case errors.As(err, &own):
 		f.Sentence = own.Sentence
 	case errors.As(err, &refusal) && refusal.Decision.Reason != "":
-		f.Sentence = refusal.Decision.Reason
+		f.Sentence, f.Narrow = refusal.Decision.Reason, refusal.Decision.Narrow
 	case errors.As(err, &beyond):
 		f.Sentence = beyond.Error()
 	case errors.As(err, &far):

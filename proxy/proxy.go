@@ -3,8 +3,9 @@
 // the request in one line.
 //
 // A request passes, in this order: framing and path (formats.SplitPath), the
-// client's address, Identify, Format.Parse, Mount.Resource, Authorize, and only
-// then Format.Serve, which may read the body. Statuses of 400 and more are
+// client's address, Format.Parse, Identify, Mount.Resource, Authorize, and only
+// then Format.Serve, which may read the body. Of a credential that is no good the
+// client hears first, whatever else is wrong. Statuses of 400 and more are
 // written in fault.go and nowhere else. Bodies leave through formats.Reply.
 //
 // Paths never go through http.ServeMux and are never answered by a redirect:

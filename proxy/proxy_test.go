@@ -432,3 +432,42 @@ func TestRootIsJSON(t *testing.T) {
 		t.Errorf("%+v, %v", v, err)
 	}
 }
+
+// TestRefusedCredentialsKeepTheirRequest: a client whose token has ended in the
+// middle of something is told which one would do. Nothing else learns what was
+// wanted by somebody who is not known.
+func TestRefusedCredentialsKeepTheirRequest(t *testing.T) {
+	for _, tt := range []struct {
+		token, target string
+		verdict       policy.Decision
+		status        int
+		op            string
+		narrow        bool
+	}{
+		{"mallory-token", "/pad/a/1", policy.Decision{}, 401, "file", false},
+		{"hasty-token", "/pad/a/1", policy.Decision{}, 429, "file", false},
+		{"mallory-token", "/pad/a/b/c/d", policy.Decision{}, 401, "", false}, // no request at all
+		{"alice-token", "/pad/a/b/c/d", policy.Decision{}, 404, "", false},
+		{"alice-token", "/pad/a/1", policy.Decision{Verdict: policy.Challenge, Narrow: true, Reason: "too narrow"}, 401, "file", true},
+		{"", "/pad/a/1", policy.Decision{Verdict: policy.Challenge, Reason: "sign in"}, 401, "file", false},
+	} {
+		format := &slashed{}
+		w := newWorld(t, func(o *Options) { o.Mounts = []Mount{basedMount{o.Mounts[0], format}} })
+		w.verdict = tt.verdict
+		lines := []string{"X-Test: 1"}
+		if tt.token != "" {
+			lines = append(lines, "Authorization: Bearer "+tt.token)
+		}
+		resp := w.do("GET", tt.target, nil, lines...)
+		if resp.StatusCode != tt.status || len(format.told) != 1 {
+			t.Errorf("%q %s: status %d, %d failures", tt.token, tt.target, resp.StatusCode, len(format.told))
+			continue
+		}
+		if f := format.told[0]; f.Request.Op != tt.op || f.Narrow != tt.narrow || f.Base == "" {
+			t.Errorf("%q %s: told of %q, narrow %v, at %q", tt.token, tt.target, f.Request.Op, f.Narrow, f.Base)
+		}
+		if known := tt.verdict.Reason != ""; strings.Contains(w.log.String(), `"op":"file"`) != known {
+			t.Errorf("%q %s: logged as %s", tt.token, tt.target, w.log)
+		}
+	}
+}
