@@ -8,6 +8,7 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -15,6 +16,9 @@ import (
 var (
 	// ErrUnauthenticated asks for a credential, or says that the one given is no good.
 	ErrUnauthenticated = errors.New("authentication required")
+	// ErrNotSignedIn is ErrUnauthenticated for those who have not tried: clients
+	// ask in this way how to sign in, and nobody was refused anything.
+	ErrNotSignedIn = fmt.Errorf("not signed in: %w", ErrUnauthenticated)
 	// ErrHidden refuses a read so that it cannot be told from a missing name.
 	ErrHidden = errors.New("not found")
 	// ErrDenied refuses a caller who may know that the thing exists.

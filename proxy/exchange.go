@@ -26,9 +26,9 @@ type exchange struct {
 	// wanted is what a caller wanted who could not be identified: the refusal has to
 	// say which token would do, and nothing else makes use of it.
 	wanted formats.Request
-	home  string // repository of the thing asked for, "" if it has none
-	gated bool   // policy has been asked about the request
-	err   error  // why it failed
+	home   string // repository of the thing asked for, "" if it has none
+	gated  bool   // policy has been asked about the request
+	err    error  // why it failed
 	// decision is the id of the refusal, "" for none and for what is hidden.
 	decision string
 }

@@ -33,7 +33,9 @@ type Denial struct {
 // show, for then it could be told from what is missing.
 func (d *Denial) named() bool {
 	switch d.Status {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+	case http.StatusUnauthorized:
+		return !errors.Is(d.Err, policy.ErrNotSignedIn)
+	case http.StatusForbidden, http.StatusTooManyRequests:
 		return true
 	}
 	return false

@@ -10,6 +10,7 @@ import (
 
 	"larder/cache"
 	"larder/cache/memory"
+	"larder/formats"
 	"larder/policy"
 	"larder/policy/audit"
 )
@@ -38,6 +39,18 @@ func recorded(t *testing.T, index cache.Index) (all []audit.Record) {
 		all = append(all, r)
 	}
 	return all
+}
+
+// TestAskingHowToSignInIsNoRefusal: clients of containers begin so, every time.
+func TestAskingHowToSignInIsNoRefusal(t *testing.T) {
+	for err, named := range map[error]bool{
+		policy.ErrNotSignedIn: false, formats.Refuse(policy.ErrNotSignedIn, "sign in"): false,
+		policy.ErrUnauthenticated: true, formats.Refuse(policy.ErrUnauthenticated, "no"): true,
+	} {
+		if d := (Denial{Err: err, Status: 401}); d.named() != named {
+			t.Errorf("%v: recorded %v", err, !named)
+		}
+	}
 }
 
 func TestRefusalsAreRecordedBeforeTheyAreSent(t *testing.T) {

@@ -11,6 +11,9 @@ import (
 // follow a relative realm, so it is absolute. narrow says that the caller's own
 // rights suffice and the token's do not, so that another one would.
 func challenge(base string, t target, narrow bool) string {
+	if t.op == opToken {
+		return `Basic realm="larder"` // what a token is traded for
+	}
 	root, prefix := divide(base)
 	_, host, _ := strings.Cut(root, "://")
 	host, _, _ = strings.Cut(host, "/")

@@ -17,7 +17,6 @@ func TestChallenge(t *testing.T) {
 		want       string // after realm and service
 	}{
 		{host + "/v2/", "GET /", false, false, ``},
-		{host + "/v2/", "POST /token", false, false, ``},
 		{host + "/v2/", "GET /_catalog", false, false, `,scope="registry:catalog:*"`},
 		{host + "/v2/", "GET /a/b/manifests/x", false, false, `,scope="repository:a/b:pull"`},
 		{host + "/v2/", "HEAD /a/b/blobs/$256", false, false, `,scope="repository:a/b:pull"`},
@@ -48,6 +47,22 @@ func TestChallenge(t *testing.T) {
 		want := `Bearer realm="` + host + `/v2/token",service="larder.example:8080"` + c.want
 		if got := h.Get("WWW-Authenticate"); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", c.line, got, want)
+		}
+	}
+}
+
+// The token service asks for what it trades: with a challenge of the other kind
+// clients would come back to it for ever.
+func TestChallengeOfTheTokenService(t *testing.T) {
+	for _, line := range []string{"GET /token", "POST /token"} {
+		req, err := parse(t, New(Options{}), line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := http.Header{}
+		New(Options{}).Describe(&formats.Failure{Status: 401, Err: policy.ErrUnauthenticated, Challenge: true, Base: "http://h/v2/", Request: req}, h)
+		if got := h.Get("WWW-Authenticate"); got != `Basic realm="larder"` {
+			t.Errorf("%s: %s", line, got)
 		}
 	}
 }

@@ -60,7 +60,7 @@ func TestPing(t *testing.T) {
 	}
 	for method, body := range map[string]string{http.MethodGet: "{}", http.MethodHead: ""} {
 		w := httptest.NewRecorder()
-		if err := f.Serve(w, httptest.NewRequest(method, "/v2/", nil), &formats.Call{Request: req}); err != nil {
+		if err := f.Serve(w, httptest.NewRequest(method, "/v2/", nil), &formats.Call{Request: req, Caller: policy.Subject{User: "ann"}}); err != nil {
 			t.Fatal(err)
 		}
 		if w.Code != 200 || w.Body.String() != body || w.Header().Get("Content-Type") != "application/json" ||
@@ -81,7 +81,7 @@ func TestTheNamespaceIsAnswered(t *testing.T) {
 	}
 	for _, ns := range []string{"up.example:5000", ""} {
 		w := httptest.NewRecorder()
-		if err := f.Serve(w, r, &formats.Call{Request: req, Namespace: ns}); err != nil {
+		if err := f.Serve(w, r, &formats.Call{Request: req, Namespace: ns, Caller: policy.Subject{User: "ann"}}); err != nil {
 			t.Fatal(err)
 		}
 		if got := w.Header().Get("OCI-Namespace"); got != ns {

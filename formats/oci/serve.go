@@ -36,6 +36,8 @@ func (s *serving) reads() func() error {
 	switch s.t.op {
 	case opPing:
 		return s.servePing
+	case opToken:
+		return s.serveToken
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"testing"
 	"time"
+
+	"larder/formats"
 )
 
 func values(t *testing.T, raw string) url.Values {
@@ -47,7 +49,7 @@ func TestTokenRequests(t *testing.T) {
 
 func TestTokenAnswer(t *testing.T) {
 	now := time.Date(2026, 8, 4, 11, 12, 13, 999, time.FixedZone("", 7200))
-	body, err := tokenAnswer("ldrx_a-b.c", 5*time.Minute, now)
+	body, err := tokenAnswer(formats.Bearer{Secret: "ldrx_a-b.c", Life: 5 * time.Minute, Issued: now})
 	want := `{"token":"ldrx_a-b.c","access_token":"ldrx_a-b.c","expires_in":300,"issued_at":"2026-08-04T09:12:13Z"}`
 	if err != nil || string(body) != want {
 		t.Errorf("%s, %v\nwant %s", body, err, want)
