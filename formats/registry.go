@@ -284,7 +284,8 @@ type Versions interface {
 // access from.
 type Mover interface {
 	// Move puts the package into the repository that Change.Into names, to take
-	// its access from there or to have grants of its own. It counts with Save.
+	// its access from there or to have grants of its own. It counts with Save. It
+	// takes the right to change settings, or to publish where no version ever was.
 	Move(inherit bool) error
 }
 

@@ -113,3 +113,39 @@ func (b *bench) pkg(who string) *formats.Package {
 	}
 	return p
 }
+
+// A package in which nothing was ever published is moved by whoever may publish
+// to both repositories, and gets no grants by that.
+func TestMoveBeforePublication(t *testing.T) {
+	b := newBench(t)
+	b.link("p", "layer", []byte("layer"))
+	pushed := func(who string, inherit bool) error {
+		c := formats.Change{Package: "p", Action: policy.Publish, Into: "acme/secret"}
+		return b.as(who, "").Change(context.Background(), c, func(tx formats.Tx) error {
+			if err := move(inherit)(tx, nil); err != nil {
+				return err
+			}
+			p, err := tx.Package()
+			if err != nil {
+				return err
+			}
+			return tx.Save(p)
+		})
+	}
+	for what, err := range map[string]error{
+		"to where the caller may not": pushed("alice", true), "with grants of its own": pushed("root", false),
+	} {
+		if !errors.Is(err, policy.ErrDenied) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if p := b.pkg("alice"); p.Repository != "acme/packages" {
+		t.Errorf("moved to %s", p.Repository)
+	}
+	if err := pushed("root", true); err != nil {
+		t.Fatal(err)
+	}
+	if p := b.pkg("root"); p.Repository != "acme/secret" || p.Access != "" {
+		t.Errorf("not moved: %+v", p)
+	}
+}

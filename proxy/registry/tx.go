@@ -310,7 +310,7 @@ func (t *tx) Restore(version string) error {
 // with the transaction that puts others in their place, so that nobody has both.
 func (t *tx) Move(inherit bool) error {
 	h, to := t.head, t.asked
-	if t.begun.Into == "" || t.begun.Action != policy.Settings || h.Revision == 0 {
+	if t.begun.Into == "" || h.Revision == 0 || t.begun.Action != policy.Settings && !(inherit && t.unpublished()) {
 		return fmt.Errorf("%s is moved by a change that was not asked about as one: %w", t.name, policy.ErrDenied)
 	}
 	h.Repository, to.Repository = t.begun.Into, t.begun.Into
@@ -325,6 +325,13 @@ func (t *tx) Move(inherit bool) error {
 	var err error
 	h.Access, err = t.access.Detach(t.ctx, t.w, t.actor, to)
 	return err
+}
+
+// unpublished says that the change is a push to a package in which nothing was
+// ever published, and that has no grants of its own. Whoever may publish to both
+// repositories could as well have begun it in the other.
+func (t *tx) unpublished() bool {
+	return t.begun.Action == policy.Publish && t.head.LastSeq == 0 && t.head.Access == ""
 }
 
 func (t *tx) Save(p *formats.Package) error {
