@@ -116,3 +116,9 @@ type image struct {
 		Labels map[string]string `json:"Labels"`
 	} `json:"config"`
 }
+
+// isConfig reports the types of configs that describe an image to run.
+func isConfig(mediaType string) bool {
+	return mediaType == "application/vnd.oci.image.config.v1+json" ||
+		mediaType == "application/vnd.docker.container.image.v1+json"
+}

@@ -2,6 +2,8 @@ package oci
 
 import "strings"
 
+const defaultMaxBlob = 10 << 30 // bytes
+
 // Options of the format; the zero value is that of a registry of our own.
 type Options struct {
 	// Mirror says that the registry hands on another one's images: it takes no
@@ -10,16 +12,31 @@ type Options struct {
 	// Library says that the mirrored registry keeps images with names of one
 	// part under library/.
 	Library bool
+	// MaxBlob is the largest blob that is taken, in bytes; default 10 GiB.
+	MaxBlob int64
 }
 
 // Format is the OCI distribution protocol as a formats.Format.
 type Format struct {
 	mirror, library bool
+	maxBlob         int64       // bytes
+	maxManifest     int64       // bytes
+	buffers         chan []byte // of uploads under way; nil ones are yet to be made
 }
 
 // New builds the format.
 func New(opt Options) *Format {
-	return &Format{mirror: opt.Mirror, library: opt.Mirror && opt.Library}
+	if opt.MaxBlob <= 0 {
+		opt.MaxBlob = defaultMaxBlob
+	}
+	f := &Format{
+		mirror: opt.Mirror, library: opt.Mirror && opt.Library, maxBlob: opt.MaxBlob, maxManifest: defaultMaxManifest,
+		buffers: make(chan []byte, largeCopies),
+	}
+	for range largeCopies {
+		f.buffers <- nil
+	}
+	return f
 }
 
 // Name is the format's word in configuration, paths and metrics.

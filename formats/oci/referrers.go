@@ -86,7 +86,7 @@ func renderReferrers(list iter.Seq2[referrer, error], artifactType string) (list
 }
 
 // filterReferrers keeps those entries of an upstream's index that are of
-// artifactType, each as it is written there.
+// artifactType, "" for all, each as it is written there.
 func filterReferrers(body []byte, artifactType string) ([]byte, error) {
 	var doc struct {
 		Manifests []jsontext.Value `json:"manifests"`
@@ -102,7 +102,7 @@ func filterReferrers(body []byte, artifactType string) ([]byte, error) {
 		if err := json.Unmarshal(entry, &r); err != nil {
 			return nil, fmt.Errorf("read an entry of the index of referrers: %w", err)
 		}
-		if r.ArtifactType != artifactType {
+		if artifactType != "" && r.ArtifactType != artifactType {
 			continue
 		}
 		if len(out) > len(indexHead) {

@@ -29,6 +29,9 @@ func (f *Format) Serve(w http.ResponseWriter, r *http.Request, call *formats.Cal
 	if serve := s.reads(); serve != nil {
 		return serve()
 	}
+	if serve := s.writes(); serve != nil {
+		return serve()
+	}
 	return refuse(formats.ErrNotFound, codeNameUnknown, "this registry does not offer the operation %s", t.op)
 }
 
@@ -38,6 +41,40 @@ func (s *serving) reads() func() error {
 		return s.servePing
 	case opToken:
 		return s.serveToken
+	case opManifest:
+		return s.serveManifest
+	case opBlob:
+		return s.serveBlob
+	case opTags:
+		return s.serveTags
+	case opCatalog:
+		return s.serveCatalog
+	case opReferrer:
+		return s.serveReferrers
+	}
+	return nil
+}
+
+func (s *serving) writes() func() error {
+	switch s.t.op {
+	case opUpload:
+		return s.serveUpload
+	case opMount:
+		return s.serveMount
+	case opSession:
+		return s.serveSession
+	case opChunk:
+		return s.serveChunk
+	case opCommit:
+		return s.serveCommit
+	case opCancel:
+		return s.serveCancel
+	case opManifestPut:
+		return s.servePush
+	case opManifestDelete:
+		return s.serveManifestDelete
+	case opBlobDelete:
+		return s.serveBlobDelete
 	}
 	return nil
 }

@@ -1,71 +1,219 @@
 package oci
 
 import (
+	"context"
+	"errors"
+	"io"
 	"net/http"
-	"strconv"
-	"strings"
+	"net/url"
 
+	"larder/cache"
 	"larder/formats"
+	"larder/policy"
 )
 
-// chunk is the part of a blob that a request says it carries.
-type chunk struct {
-	from, to int64 // the first and the last byte
+// Of a body so much is read before it is hashed and written: a large piece for a
+// few uploads at a time, a small one for those beyond, so that any number of
+// slow ones takes little memory.
+const (
+	largeCopy   = 1 << 20 // bytes
+	smallCopy   = 64 << 10
+	largeCopies = 16
+)
+
+// buffer takes the memory for a copy; release gives it back.
+func (f *Format) buffer() []byte {
+	select {
+	case buf := <-f.buffers:
+		if buf == nil {
+			buf = make([]byte, largeCopy)
+		}
+		return buf
+	default:
+		return make([]byte, smallCopy)
+	}
 }
 
-// parseChunk reads Content-Range as this protocol has it, "first-last" without a
-// unit. given is false where the field is missing: the bytes are then the next
-// ones, however many.
-func parseChunk(h http.Header) (c chunk, given bool, err error) {
-	lines := h["Content-Range"]
-	if len(lines) == 0 {
-		return chunk{}, false, nil
+func (f *Format) release(buf []byte) {
+	if len(buf) == largeCopy {
+		f.buffers <- buf // one was taken, so that there is room
 	}
-	first, last, found := strings.Cut(lines[0], "-")
-	var okFirst, okLast bool
-	c.from, okFirst = offset(first)
-	c.to, okLast = offset(last)
-	if len(lines) > 1 || !found || !okFirst || !okLast || c.to < c.from {
-		return chunk{}, false, refuse(formats.ErrBadRequest, codeBlobUploadInvalid,
-			"the field Content-Range must be first-last, two byte positions in their order, not %s", clip(strings.Join(lines, ", ")))
-	}
-	return c, true, nil
 }
 
-// offset reads a position that leaves room to count past it.
-func offset(s string) (int64, bool) {
-	n, ok := number(s)
-	return n, ok && n < 1<<62
+// serveUpload begins a session, or takes a whole blob.
+func (s *serving) serveUpload() error {
+	if s.t.digest == "" {
+		return s.begin()
+	}
+	if err := s.bounded(0); err != nil {
+		return err
+	}
+	up, err := s.Registry.Upload(s.r.Context(), s.uploadOptions(s.r.ContentLength, s.t.digest.algorithm()))
+	if err != nil {
+		return err
+	}
+	defer s.drop(up)
+	if _, err := s.copyBody(up, -1); err != nil {
+		return err
+	}
+	blob, err := verify(up, s.t.digest)
+	if err != nil {
+		return err
+	}
+	return s.keep(up, blob)
 }
 
-// size is how many bytes the chunk has.
-func (c chunk) size() int64 { return c.to - c.from + 1 }
-
-// fits checks a chunk against an upload that holds held bytes already. length
-// is that of the body, -1 where it was not announced.
-func (c chunk) fits(location string, held, length int64) error {
-	if c.from != held {
-		f := refuse(formats.ErrRange, codeBlobUploadInvalid,
-			"the upload goes on at byte %d, and this chunk begins at byte %d", held, c.from)
-		f.header = progress(location, held)
-		return f
+// serveMount links a blob of another image, or begins a session for its bytes:
+// clients use that at once, and are not told what spoke against the link.
+func (s *serving) serveMount() error {
+	if s.t.from == "" {
+		return s.begin()
 	}
-	if length >= 0 && length != c.size() {
-		return shortChunk(c.size(), length)
+	here, err := s.Registry.Mount(s.r.Context(), formats.Mount{
+		Package: s.t.name, Name: blobFile(s.t.name, s.t.mount), From: s.t.from, Source: s.t.mount.source(s.t.from),
+	})
+	if err != nil {
+		return err
 	}
-	return nil
+	if !here {
+		return s.begin()
+	}
+	return s.created("blobs", s.t.mount, nil)
 }
 
-func shortChunk(announced, got int64) error {
-	return refuse(formats.ErrBadRequest, codeSizeInvalid,
-		"the field Content-Range announces %d bytes, and the body has %d", announced, got)
+func (s *serving) begin() error {
+	id, err := s.Registry.Begin(s.r.Context(), s.uploadOptions(-1, s.t.algorithm))
+	if err != nil {
+		return err
+	}
+	return s.accepted(id, 0)
 }
 
-// progress is the header that tells a client where an upload is and how far. An
-// empty one has the range of one byte: the protocol has no other word for it.
-func progress(location string, held int64) http.Header {
-	return http.Header{
-		"Location": {location},
-		"Range":    {"0-" + strconv.FormatInt(max(held-1, 0), 10)},
+func (s *serving) uploadOptions(size int64, a cache.Algorithm) formats.UploadOptions {
+	u := formats.UploadOptions{Package: s.t.name, Size: size, Max: s.maxBlob}
+	if a == cache.SHA512 {
+		u.Also = []cache.Algorithm{a}
 	}
+	return u
+}
+
+// bounded refuses a body, behind held bytes, that says itself that it is too large.
+func (s *serving) bounded(held int64) error {
+	if s.r.ContentLength <= s.maxBlob-held {
+		return nil
+	}
+	return refuse(formats.ErrTooLarge, codeSizeInvalid, "the blob is larger than %d bytes, which is the limit of this server", s.maxBlob)
+}
+
+// bodyError is a failure to read what the client sends.
+type bodyError struct{ error }
+
+// Unwrap returns the failure itself, by which the edge knows it.
+func (e bodyError) Unwrap() error { return e.error }
+
+// copyBody writes the request's body in large pieces: each is hashed once, while
+// it is in memory. most is how many bytes it may have, -1 for any; of one that
+// has more, one byte too many is counted. Errors: bodyError, those of dst.
+func (s *serving) copyBody(dst io.Writer, most int64) (n int64, err error) {
+	if s.r.Body == nil || s.r.Body == http.NoBody {
+		return 0, nil
+	}
+	buf := s.buffer()
+	defer s.release(buf)
+	for {
+		got, end := fill(buf, s.r.Body)
+		if most >= 0 && n+int64(got) > most {
+			return most + 1, nil
+		}
+		if got > 0 {
+			wrote, err := dst.Write(buf[:got])
+			n += int64(wrote)
+			if err != nil {
+				return n, err
+			}
+		}
+		switch {
+		case end == io.EOF:
+			return n, nil
+		case end != nil:
+			return n, bodyError{end}
+		}
+	}
+}
+
+// fill reads until buf is full or src ends. io.ReadFull would make an end that
+// comes too early of every end.
+func fill(buf []byte, src io.Reader) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var got int
+		got, err = src.Read(buf[n:])
+		n += got
+	}
+	return n, err
+}
+
+// verify checks an upload against the digest that the client gave.
+func verify(up formats.Upload, want digest) (cache.Blob, error) {
+	blob, err := up.Verify(want.sum())
+	if errors.Is(err, cache.ErrCorrupt) {
+		return blob, refuse(cache.ErrCorrupt, codeDigestInvalid, "the bytes that arrived do not have the digest %s", want)
+	}
+	return blob, err
+}
+
+// drop lets go of what was not kept.
+func (*serving) drop(up formats.Upload) {
+	// It can only fail as the sweep of left-overs repairs.
+	_ = up.Close()
+}
+
+// keep makes verified bytes a blob of the image.
+func (s *serving) keep(up formats.Upload, blob cache.Blob) error {
+	if err := up.Keep(s.r.Context()); err != nil {
+		return err
+	}
+	err := s.change(policy.Publish, func(tx formats.Tx) error {
+		return tx.Link(formats.ReleaseFile{Name: blobFile(s.t.name, s.t.digest), MediaType: mediaBlob, Blob: blob})
+	})
+	if err != nil {
+		return err
+	}
+	return s.created("blobs", s.t.digest, nil)
+}
+
+// change runs fn on the image in one transaction. A push makes it if need be.
+func (s *serving) change(a policy.Action, fn func(formats.Tx) error) error {
+	// What a client sent whole is kept also if it leaves now.
+	ctx := context.WithoutCancel(s.r.Context())
+	return s.Registry.Change(ctx, formats.Change{Package: s.t.name, Action: a, Create: a == policy.Publish}, fn)
+}
+
+// created answers 201 for a blob or manifest of the image.
+func (s *serving) created(what string, d digest, more http.Header) error {
+	fields := http.Header{"Location": {s.location(what, string(d))}, contentDigest: {string(d)}}
+	for key, values := range more {
+		fields[key] = values
+	}
+	return s.done(http.StatusCreated, fields)
+}
+
+// accepted answers 202 for a session: clients send the rest where it says.
+func (s *serving) accepted(id string, held int64) error {
+	return s.done(http.StatusAccepted, s.progress(id, held))
+}
+
+func (s *serving) progress(id string, held int64) http.Header {
+	fields := progress(s.location("blobs/uploads", id), held)
+	fields["Docker-Upload-Uuid"] = []string{id}
+	return fields
+}
+
+// location is the path of a thing of the image, as the client reaches this server:
+// a path needs no trust in what the request says of our host.
+func (s *serving) location(what, which string) string {
+	path := s.Base
+	if u, err := url.Parse(s.Base); err == nil {
+		path = u.Path
+	}
+	return path + s.t.spoken + "/" + what + "/" + which
 }

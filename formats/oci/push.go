@@ -1,0 +1,246 @@
+package oci
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"larder/cache"
+	"larder/formats"
+	"larder/policy"
+)
+
+// servePush takes a manifest: its checks by itself, then what it needs, and then
+// all of it in one transaction with its tags.
+func (s *serving) servePush() error {
+	body, err := readManifest(s.r.Body, s.r.ContentLength, s.maxManifest)
+	if err != nil {
+		return err
+	}
+	m, err := checkManifest(s.r.Header["Content-Type"], s.t.digest, body)
+	if err != nil {
+		return err
+	}
+	known := m.facts(s.config(m))
+	about, err := known.encode()
+	if err != nil {
+		return err
+	}
+	if err := s.settle(known.repository()); err != nil {
+		return err
+	}
+	blob, err := s.store(m, body)
+	if err != nil {
+		return err
+	}
+	err = s.change(policy.Publish, func(tx formats.Tx) error { return s.put(tx, m, m.release(s.t.name, about, blob)) })
+	var absent *formats.MissingError
+	if errors.As(err, &absent) {
+		return missing(s.t.name, m.named(s.t.name, absent.Names))
+	}
+	if err != nil {
+		return err
+	}
+	more := http.Header{}
+	if m.doc.Subject != nil {
+		more["Oci-Subject"] = []string{m.doc.Subject.Digest}
+	}
+	if len(s.t.tags) > 0 {
+		more["Oci-Tag"] = []string{strings.Join(s.t.tags, ", ")}
+	}
+	return s.created("manifests", m.digest, more)
+}
+
+// config reads the config of an image that is to be pushed, for what it says of
+// it. One that is not there is found missing later.
+func (s *serving) config(m *manifest) []byte {
+	c := m.doc.Config
+	if c == nil || !isConfig(c.MediaType) || *c.Size > maxConfig {
+		return nil
+	}
+	f := s.blob(digest(c.Digest))
+	f.Head = false
+	held, err := s.Registry.File(s.r.Context(), f)
+	if err != nil {
+		return nil
+	}
+	body, err := bytesOf(s.r.Context(), held, maxConfig)
+	if err != nil {
+		return nil
+	}
+	return body
+}
+
+// settle puts an image that has no manifest yet into the repository that it says
+// it comes from, where the caller may publish to that; else it is only shown.
+func (s *serving) settle(repository string) error {
+	if repository == "" {
+		return nil
+	}
+	p, err := s.Registry.Package(s.r.Context(), s.t.name)
+	if err != nil || p.Repository == repository {
+		return nil // what is wrong with the image itself shows in the push
+	}
+	for range s.Registry.Releases(s.r.Context(), s.t.name) {
+		return nil
+	}
+	to := formats.Change{Package: s.t.name, Action: policy.Publish, Into: repository}
+	err = s.Registry.Change(s.r.Context(), to, func(tx formats.Tx) error {
+		mover, ok := tx.(formats.Mover)
+		if !ok {
+			return formats.ErrConflict
+		}
+		if err := mover.Move(true); err != nil {
+			return err
+		}
+		p, err := tx.Package()
+		if err != nil {
+			return err
+		}
+		return tx.Save(p)
+	})
+	for _, refusal := range []error{policy.ErrDenied, policy.ErrHidden, policy.ErrUnauthenticated, formats.ErrNotFound, formats.ErrConflict} {
+		if errors.Is(err, refusal) {
+			return nil
+		}
+	}
+	return err
+}
+
+// bytesOf reads a file of at most so many bytes to its end, and closes it.
+func bytesOf(ctx context.Context, c *formats.Content, most int64) ([]byte, error) {
+	defer c.Close()
+	var src io.Reader = bytes.NewReader(c.Bytes)
+	switch {
+	case c.File != nil:
+		src = c.File
+	case c.Follow != nil:
+		body, err := c.Follow(ctx, 0, -1)
+		if err != nil {
+			return nil, err
+		}
+		defer body.Close()
+		src = body
+	}
+	body, err := io.ReadAll(io.LimitReader(src, most+1))
+	if err == nil && int64(len(body)) > most {
+		err = fmt.Errorf("a file of more than %d bytes: %w", most, formats.ErrTooLarge)
+	}
+	return body, err
+}
+
+// store keeps the bytes of a manifest for the change that is to follow.
+func (s *serving) store(m *manifest, body []byte) (cache.Blob, error) {
+	up, err := s.Registry.Upload(s.r.Context(), s.uploadOptions(m.size, m.digest.algorithm()))
+	if err != nil {
+		return cache.Blob{}, err
+	}
+	defer s.drop(up)
+	if _, err := up.Write(body); err != nil {
+		return cache.Blob{}, err
+	}
+	blob, err := verify(up, m.digest)
+	if err != nil {
+		return blob, err
+	}
+	return blob, up.Keep(s.r.Context())
+}
+
+// release is the manifest as a version of the image.
+func (m *manifest) release(name string, about []byte, blob cache.Blob) *formats.Release {
+	r := &formats.Release{
+		Version: string(m.digest), Meta: about,
+		Files: []formats.ReleaseFile{{Name: manifestFile(name, m.digest), MediaType: m.mediaType, Blob: blob}},
+	}
+	for _, n := range m.needs {
+		r.Uses = append(r.Uses, n.file(name))
+	}
+	if m.doc.Subject != nil {
+		r.Terms = []string{subjectTerm(digest(m.doc.Subject.Digest))}
+	}
+	return r
+}
+
+// subjectTerm finds the manifests that refer to d.
+func subjectTerm(d digest) string { return "subject " + string(d) }
+
+// named returns the needs whose files are among those given.
+func (m *manifest) named(name string, files []string) []need {
+	var list []need
+	for _, n := range m.needs {
+		if slices.Contains(files, n.file(name)) {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// put is the transaction of a push.
+func (s *serving) put(tx formats.Tx, m *manifest, r *formats.Release) error {
+	if err := s.hold(tx, m); err != nil {
+		return err
+	}
+	if err := sameType(tx, m, r.Files[0]); err != nil {
+		return err
+	}
+	r.Publisher = s.Caller.User
+	if err := tx.Put(r); err != nil {
+		return err
+	}
+	tags := s.t.tags
+	if s.t.tag != "" {
+		tags = []string{s.t.tag}
+	}
+	for _, tag := range tags {
+		if err := tx.SetTag(tag, r.Version); err != nil {
+			return err
+		}
+	}
+	p, err := tx.Package()
+	if err != nil {
+		return err
+	}
+	p.Deleted = time.Time{} // a name that was kept is in use again
+	return tx.Save(p)
+}
+
+// hold compares what a manifest needs with what the image has.
+func (s *serving) hold(tx formats.Tx, m *manifest) error {
+	var absent []need
+	for _, n := range m.needs {
+		f, err := tx.File(n.file(s.t.name))
+		switch {
+		case errors.Is(err, formats.ErrNoVersion):
+			absent = append(absent, n)
+		case err != nil:
+			return err
+		case f.Blob.Size != n.size:
+			return otherSize(n, f.Blob.Size)
+		}
+	}
+	if len(absent) > 0 {
+		return missing(s.t.name, absent)
+	}
+	return nil
+}
+
+// sameType refuses bytes that are here as a manifest of another type: they would
+// be an image to one reader and an index to another.
+func sameType(tx formats.Tx, m *manifest, f formats.ReleaseFile) error {
+	held, err := tx.File(f.Name)
+	switch {
+	case errors.Is(err, formats.ErrNoVersion):
+		return nil
+	case err != nil:
+		return err
+	case held.MediaType != f.MediaType:
+		return invalid("is here already as %s, and was sent as %s: the same bytes cannot be both", clip(held.MediaType), clip(m.mediaType))
+	}
+	return nil
+}

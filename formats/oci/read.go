@@ -1,0 +1,67 @@
+package oci
+
+import (
+	"net/http"
+
+	"larder/formats"
+)
+
+// serveManifest answers with what is stored, whatever the client accepts: old
+// clients cope with types that they do not list, and none copes with a 406.
+func (s *serving) serveManifest() error {
+	if s.t.digest != "" {
+		c, err := s.manifestContent(s.t.digest)
+		if err != nil {
+			return err
+		}
+		return s.content(c, s.t.digest)
+	}
+	to, err := s.Registry.Resolve(s.r.Context(), s.pointer(s.t.tag))
+	if err != nil {
+		return s.lacks(err, codeManifestUnknown, "tag", s.t.tag)
+	}
+	d := digest(to.Version)
+	c, err := s.manifestContent(d)
+	if err != nil {
+		return err
+	}
+	// What a tag stands for changes, though the bytes do not.
+	c.Immutable = false
+	if to.Result != "" {
+		c.Result = to.Result
+	}
+	if len(to.Header) > 0 {
+		c.Header = to.Header
+	}
+	return s.content(c, d)
+}
+
+func (s *serving) manifestContent(d digest) (*formats.Content, error) {
+	c, err := s.Registry.File(s.r.Context(), s.manifest(d))
+	if err != nil {
+		return nil, s.lacks(err, codeManifestUnknown, "manifest", string(d))
+	}
+	return c, nil
+}
+
+// done answers without a body.
+func (s *serving) done(status int, fields http.Header) error {
+	h := s.w.Header()
+	for key, values := range fields {
+		h[key] = values
+	}
+	h["Content-Length"] = []string{"0"}
+	if status == http.StatusNoContent {
+		delete(h, "Content-Length")
+	}
+	h["Cache-Control"] = []string{"no-store"}
+	s.w.WriteHeader(status)
+	return nil
+}
+
+// json sends a list that changes.
+func (s *serving) json(mediaType string, body []byte, private bool) error {
+	return formats.Reply(s.w, s.r, &formats.Content{
+		Bytes: body, Size: int64(len(body)), MediaType: mediaType, Private: private, Result: formats.Hosted,
+	})
+}
