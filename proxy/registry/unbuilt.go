@@ -14,5 +14,3 @@ func unbuilt(what string) error {
 }
 
 func (b *bound) Forget(context.Context, formats.Forgotten) error { return unbuilt("eviction by name") }
-
-func (b *bound) Mount(context.Context, formats.Mount) (bool, error) { return false, unbuilt("mounts") }
