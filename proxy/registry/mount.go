@@ -140,7 +140,7 @@ func (l *loan) still(r cache.Reader) (cache.Blob, error) {
 	if err != nil {
 		return cache.Blob{}, notLent(err)
 	}
-	if now.Package != l.record.Package || now.Digest != l.record.Digest || !now.Fetched.Equal(l.record.Fetched) {
+	if now.Digest != l.record.Digest || !now.Fetched.Equal(l.record.Fetched) {
 		return cache.Blob{}, errNotLent
 	}
 	info, err := refs.Lookup(r, now.Digest)
