@@ -185,6 +185,31 @@ func TestPutAgain(t *testing.T) {
 	b.want(blobFile("p", "a"), []byte("a"), formats.Hosted)
 }
 
+// TestRevivedVersion is held as one that was never away.
+func TestRevivedVersion(t *testing.T) {
+	b := newBench(t)
+	b.link("p", "a", []byte("a"))
+	held := func() (all []string) {
+		t.Helper()
+		if err := b.put("p", "1", nil, "p/blobs/a"); err != nil {
+			t.Fatal(err)
+		}
+		b.clock.advance(2 * time.Hour) // ends the uploads
+		b.sweep()
+		for _, k := range b.rows("x") {
+			all = append(all, k[33:34])
+		}
+		return all
+	}
+	first := held()
+	if err := retract(b.as("alice", ""), "p", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if again := held(); !slices.Equal(first, []string{"h", "h"}) || !slices.Equal(again, first) {
+		t.Errorf("edges %q, then %q", first, again)
+	}
+}
+
 // TestReferenceLimits are named.
 func TestReferenceLimits(t *testing.T) {
 	b := newBench(t)
