@@ -2,6 +2,8 @@ package admin
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"larder/formats"
@@ -77,6 +79,15 @@ func (c *call) change(action policy.Action, dry bool, fn func(tx formats.Tx, p *
 	return out, nil
 }
 
+// inUse says of a version that others need which they are.
+func inUse(version string, err error) error {
+	var used *formats.UsedError
+	if !errors.As(err, &used) {
+		return err
+	}
+	return formats.Refuse(formats.ErrConflict, version+" is part of other versions: delete them first: "+strings.Join(used.By, ", "))
+}
+
 // deletePackage retracts a version, or all of a package. Names and versions
 // stay reserved, and the bytes are kept for the restore window.
 func (c *call) deletePackage(q changeQuery, _ none) (Changed, error) {
@@ -99,9 +110,9 @@ func (c *call) deletePackage(q changeQuery, _ none) (Changed, error) {
 		if which.Version != "" && len(out.Versions) == 0 {
 			return formats.Refuse(formats.ErrNoVersion, which.Name+" has no version "+which.Version)
 		}
-		for _, v := range out.Versions {
+		for _, v := range slices.Backward(out.Versions) { // what uses others came after them
 			if err := tx.Retract(v); err != nil {
-				return err
+				return inUse(v, err)
 			}
 		}
 		if left == 0 {
@@ -148,8 +159,9 @@ func wentWith(r *formats.Release, p *formats.Package) bool {
 	return !p.Deleted.IsZero() && p.Deleted.Sub(r.Retracted) < time.Minute
 }
 
-// settle puts tags right: by the format, or where it does not care, by dropping
-// those that point at nothing and giving latest to what was published last.
+// settle puts the tags of the package's own state right: by the format, or where
+// it does not care, by dropping those that point at nothing and giving latest to
+// what was published last.
 func settle(f formats.Format, tx formats.Tx, p *formats.Package) error {
 	if s, ok := f.(Settler); ok {
 		return s.Settle(tx, p)

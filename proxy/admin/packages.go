@@ -23,7 +23,7 @@ type Package struct {
 	Inherit    bool              `json:"inherit_access" doc:"The grants of the repository count, and not grants of its own."`
 	Created    time.Time         `json:"created_at" doc:"When it was first published."`
 	Modified   time.Time         `json:"updated_at" doc:"When it was changed last."`
-	Tags       map[string]string `json:"tags,omitempty" doc:"Versions by tag."`
+	Tags       map[string]string `json:"tags,omitempty" doc:"Versions by tag; of containers the first 1000, and absent in lists."`
 	Versions   []Version         `json:"versions,omitempty" doc:"In order of publication; absent in lists."`
 }
 
@@ -187,6 +187,9 @@ func (c *call) showPackage(purlQuery, none) (Package, error) {
 		return Package{}, hide(err)
 	}
 	shown := describePackage(which.Format, p)
+	if shown.Tags, err = c.tagsOf(reg, p); err != nil {
+		return Package{}, hide(err)
+	}
 	for r, err := range reg.Releases(c.r.Context(), which.Name) {
 		if err != nil {
 			return Package{}, hide(err)
@@ -199,4 +202,24 @@ func (c *call) showPackage(purlQuery, none) (Package, error) {
 		return Package{}, formats.Refuse(formats.ErrNoVersion, which.Name+" has no version "+which.Version)
 	}
 	return shown, nil
+}
+
+// mostTags bounds what one answer holds of tags that are rows of their own.
+const mostTags = 1000
+
+// tagsOf returns the tags of a package, wherever its format keeps them.
+func (c *call) tagsOf(reg formats.Registry, p *formats.Package) (map[string]string, error) {
+	if len(p.Tags) > 0 {
+		return p.Tags, nil
+	}
+	tags := map[string]string{}
+	for tag, err := range reg.Tags(c.r.Context(), p.Name, "") {
+		if err != nil {
+			return nil, err
+		}
+		if tags[tag.Name] = tag.Version; len(tags) == mostTags {
+			break
+		}
+	}
+	return tags, nil
 }

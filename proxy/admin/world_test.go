@@ -19,6 +19,7 @@ import (
 	"larder/cache/evict"
 	"larder/cache/memory"
 	"larder/cache/refs"
+	"larder/formats"
 	"larder/formats/formattest"
 	"larder/policy"
 	"larder/policy/audit"
@@ -81,6 +82,7 @@ type world struct {
 	directory *directory.Directory
 	accounts  *accounts.Accounts
 	rules     *rulebook.Book
+	mount     *registry.Registry
 	edge      http.Handler
 	work      *work
 	admin     string // token
@@ -116,6 +118,12 @@ func (w *world) forward(d time.Duration) {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	return newWorldOf(t, plainFormat{})
+}
+
+// newWorldOf is a world whose packages are of a format called npm.
+func newWorldOf(t testing.TB, format formats.Format) *world {
+	t.Helper()
 	w := &world{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), work: &work{}, draining: make(chan struct{})}
 	w.contract = sync.OnceValue(func() *contract { return newContract(t, documented(t)) })
 	w.index = &brittle{Index: memory.NewIndex()}
@@ -145,7 +153,8 @@ func newWorld(t testing.TB) *world {
 			t.Error(err)
 		}
 	})
-	mount := engine.Registry(registry.Spec{Name: "npm", Format: plainFormat{}, Hosted: true})
+	mount := engine.Registry(registry.Spec{Name: "npm", Format: format, Hosted: true})
+	w.mount = mount
 	metrics := NewMetrics("test")
 	handlers, err := New(w.options(mount, metrics))
 	w.must(err)
