@@ -80,7 +80,9 @@ func exchanges() []exchange {
 		{404, "admin", "GET", "/api/v1/package?purl=pkg:npm/none", ""},
 		{403, "reader without read:packages", "GET", "/api/v1/package?purl=pkg:npm/p1", ""},
 		{404, "admin", "DELETE", "/api/v1/package?purl=pkg:npm/none", ""},
+		{409, "admin", "DELETE", "/api/v1/package?purl=pkg:npm/image@part", ""},
 		{404, "admin", "POST", "/api/v1/package/restore?purl=pkg:npm/none", ""},
+		{409, "admin", "POST", "/api/v1/package/restore?purl=pkg:npm/image@torn", ""},
 		{404, "admin", "PUT", "/api/v1/package/repository?purl=pkg:npm/none", `{"inherit_access":true}`},
 		{409, "admin", "PUT", "/api/v1/package/repository?purl=pkg:npm/r1", `{"repository":"solo/packages"}`},
 		{404, "admin", "PUT", "/api/v1/package/visibility?purl=pkg:npm/none", `{"visibility":"public"}`},
@@ -171,6 +173,7 @@ func (w *world) corners(tokens map[string]string) *strings.Replacer {
 		}
 	}
 	w.publish("open", "1.0.0", w.admin)
+	w.images()
 	w.must(w.directory.SetClaims(w.t.Context(), []policy.Claim{{ID: "written", Match: []string{"written"}, Repository: "acme/tools"}}))
 	w.must(w.rules.Use(
 		[]rules.Rule{{ID: "cool", Kind: rules.Cooldown, MinAge: 7 * 24 * time.Hour}},

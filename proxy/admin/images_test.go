@@ -47,6 +47,19 @@ func (w *world) image(reg formats.Registry, version string, tags []string, uses 
 	}))
 }
 
+// images are a version that another uses, and a deleted one whose part is gone.
+func (w *world) images() {
+	w.t.Helper()
+	reg := w.mount.For(subject(w.t, w, w.admin), "", "")
+	w.image(reg, "part", nil)
+	w.image(reg, "whole", nil, "part")
+	w.image(reg, "lost", nil)
+	w.image(reg, "torn", nil, "lost")
+	for _, gone := range []string{"torn", "lost"} {
+		w.want(200, "DELETE", "/api/v1/package?purl=pkg:npm/image@"+gone, w.admin, "")
+	}
+}
+
 // settled is a format whose tags are rows: there is nothing to put right.
 type settled struct{ plainFormat }
 
@@ -82,7 +95,7 @@ func TestImages(t *testing.T) {
 	if !slices.Equal(c.Versions, []string{"child", "other", "index"}) {
 		t.Errorf("%+v", c)
 	}
-	if p := shown(); len(p.Versions) != 3 {
+	if p := shown(); len(p.Versions) != 3 || len(p.Tags) != 3 {
 		t.Errorf("%+v", p)
 	}
 }

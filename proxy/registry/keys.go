@@ -30,6 +30,7 @@ import (
 //	p format 0 package 0 i version     sequence number of a version
 //	p format 0 package 0 k file 0 version   the version uses the file
 //	p format 0 package 0 r version 0 tag    the tag stands for the version
+//	p format 0 package 0 s version 0 tag    the tag went with the version, and comes back with it
 //	p format 0 package 0 t tag         what a tag stands for, and since when
 //	p format 0 package 0 v seq chunk   a version, cut into rows
 //	p format 0 package 0 w term 0 version   the version was published with the term
@@ -54,6 +55,7 @@ const (
 	partVersion = 'i'
 	partUse     = 'k'
 	partTagged  = 'r'
+	partParted  = 's'
 	partTag     = 't'
 	partRelease = 'v'
 	partTerm    = 'w'

@@ -110,8 +110,11 @@ func (t *tx) dropTag(name, was string) error {
 	return t.unmark(partTagged, was, name)
 }
 
-func (t *tx) TagsOf(version string) ([]string, error) {
-	prefix, err := t.partKey(partTagged, version, "")
+func (t *tx) TagsOf(version string) ([]string, error) { return t.namesBelow(partTagged, version) }
+
+// namesBelow returns the second names of rows by the first.
+func (t *tx) namesBelow(part byte, name string) ([]string, error) {
+	prefix, err := t.partKey(part, name, "")
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +128,8 @@ func (t *tx) TagsOf(version string) ([]string, error) {
 	return names, nil
 }
 
-// untag drops all tags of a version, or none.
+// untag drops all tags of a version that goes, or none. What they were is kept
+// with its tombstone.
 func (t *tx) untag(version string) error {
 	names, err := t.TagsOf(version)
 	if err != nil {
@@ -140,8 +144,44 @@ func (t *tx) untag(version string) error {
 		if err := t.dropTag(name, version); err != nil {
 			return err
 		}
+		if err := t.mark(partParted, version, name); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// retag gives a version that was restored the tags that went with it, but those
+// that stand for another by now.
+func (t *tx) retag(version string) error {
+	names, err := t.forgetTags(version)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		_, err := t.Tag(name)
+		if errors.Is(err, formats.ErrNoVersion) {
+			err = t.SetTag(name, version)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetTags ends that tags come back with a version, and returns them.
+func (t *tx) forgetTags(version string) ([]string, error) {
+	names, err := t.namesBelow(partParted, version)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if err := t.unmark(partParted, version, name); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }
 
 // movableTag refuses, with the kind of error given, to move or drop a tag that

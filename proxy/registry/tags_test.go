@@ -125,11 +125,41 @@ func TestRetractTags(t *testing.T) {
 	if got := b.tags(b.reader, "p", ""); !slices.Equal(got, []string{"b=2"}) {
 		t.Errorf("tags %q", got)
 	}
-	if is := b.rows("pplain\x00p\x00"); len(is) != len(before)-4 {
+	if is := b.rows("pplain\x00p\x00"); len(is) != len(before)-2 { // of each tag one row is left, for a restoration
 		t.Errorf("rows %q", is)
 	}
 	if err := b.tag("p", "1", "d"); !errors.Is(err, formats.ErrNoVersion) {
 		t.Errorf("a tag of a deleted version: %v", err)
+	}
+}
+
+// TestRestoreTags: they come back with their version, unless they were given to
+// another meanwhile, and not to one that is sent anew.
+func TestRestoreTags(t *testing.T) {
+	b := hostedTags(t)
+	alice := b.as("alice", "")
+	before := b.packageRows()
+	for _, err := range []error{retract(alice, "p", "1"), b.tag("p", "2", "c"), b.restore(alice, "p", "1")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.tags(b.reader, "p", ""); !slices.Equal(got, []string{"a=1", "b=2", "c=2"}) {
+		t.Errorf("tags %q", got)
+	}
+	if is := b.packageRows(); len(is) != len(before) {
+		t.Errorf("rows %q", is)
+	}
+	for _, err := range []error{retract(alice, "p", "1"), b.put("p", "1", nil)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.tags(b.reader, "p", ""); !slices.Equal(got, []string{"b=2", "c=2"}) {
+		t.Errorf("tags %q", got)
+	}
+	if is := b.packageRows(); len(is) != len(before)-2 {
+		t.Errorf("rows %q", is)
 	}
 }
 

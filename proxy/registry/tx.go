@@ -302,6 +302,9 @@ func (t *tx) Restore(version string) error {
 	if err := t.rewrite(seq, rel); err != nil {
 		return err
 	}
+	if err := t.retag(version); err != nil {
+		return err
+	}
 	t.did("package.restore", rel)
 	return t.journal("restored", version)
 }

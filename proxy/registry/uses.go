@@ -217,7 +217,8 @@ func (t *tx) describe(seq uint64, old, r *formats.Release) error {
 }
 
 // revive brings a retracted version back under a number of its own time: its
-// bytes were sent again, so that it needs nothing of what was kept of it.
+// bytes were sent again, so that it needs nothing of what was kept of it, and
+// gets the tags that it is given now.
 func (t *tx) revive(seq uint64, r *formats.Release) error {
 	if err := dropRelease(t.w, t.format, t.name, seq); err != nil {
 		return err
@@ -226,6 +227,9 @@ func (t *tx) revive(seq uint64, r *formats.Release) error {
 		return err
 	}
 	if err := t.unpin(r); err != nil {
+		return err
+	}
+	if _, err := t.forgetTags(r.Version); err != nil {
 		return err
 	}
 	t.did("package.restore", r)
