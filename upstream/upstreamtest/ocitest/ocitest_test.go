@@ -265,11 +265,13 @@ func TestBearer(t *testing.T) {
 		r.ExpireTokens()
 		want(t, 401, "GET", address, "Authorization", token)
 		want(t, 401, "GET", r.Tokens.URL+"/v2/token", "Authorization", "Basic eDp5")
+		// Programs without a credential send an empty one: those are guests.
+		want(t, 200, "GET", address, "Authorization", tokenFrom(t, challenge, "Authorization", "Basic Og=="))
 		token = tokenFrom(t, challenge, "Authorization", "Basic dTpw")
 		want(t, 200, "GET", address, "Authorization", token)
 		h, _ = want(t, 401, "GET", r.URL+"/v2/nosuch/manifests/v1")
 		want(t, 401, "GET", r.URL+"/v2/nosuch/manifests/v1", "Authorization", tokenFrom(t, h.Get("WWW-Authenticate")))
-		if n := len(r.Tokens.Log("/v2/token")); n != 4 {
+		if n := len(r.Tokens.Log("/v2/token")); n != 5 {
 			t.Errorf("%d requests for tokens", n)
 		}
 	}
