@@ -97,7 +97,7 @@ func (u *upstreams) make(cfg *config.Loaded) (map[string]outlet, error) {
 		}
 		client, err := upstream.New(upstream.Config{
 			ID: id, URL: url, Auth: auth, AllowHosts: c.AllowHosts, Insecure: c.Insecure,
-			Fresh: time.Duration(c.Fresh), Offline: cfg.Offline, Concurrency: c.Concurrency,
+			Fresh: time.Duration(c.Fresh), Offline: cfg.Offline, Concurrency: c.Concurrency, Rate: upstream.Rate(c.Rate),
 		}, u.transport)
 		if err != nil {
 			return nil, fmt.Errorf("upstream %s: %w", id, err)
