@@ -184,7 +184,7 @@ func (n *node) openRegistries(context.Context) error {
 			Fresh: time.Duration(c.Fresh), StaleWhileRevalidate: time.Duration(c.StaleWhileRevalidate),
 			StaleIfError: time.Duration(c.StaleIfError), Negative: time.Duration(c.Negative),
 		},
-		Rules: n.rules.Set, Clock: n.clock, MaxUpload: int64(n.cfg.Publish.MaxSize), PrivateReads: !n.cfg.Auth.AnonymousRead,
+		Rules: n.rules.Set, Clock: n.clock, MaxUpload: int64(n.cfg.Publish.MaxSize), Uploads: uploadLimits(n.cfg.Uploads), PrivateReads: !n.cfg.Auth.AnonymousRead,
 	})
 	if err != nil {
 		return err
@@ -203,6 +203,10 @@ func (n *node) openRegistries(context.Context) error {
 		}))
 	}
 	return nil
+}
+
+func uploadLimits(c config.Uploads) registry.UploadLimits {
+	return registry.UploadLimits{PerUser: c.PerUser, Open: c.Open, Bytes: int64(c.MaxSize), Idle: time.Duration(c.Idle)}
 }
 
 // edge builds the HTTP handler.

@@ -99,10 +99,10 @@ func (s *sessionBook) begin(id string, b *booked) error {
 	switch l := s.limits; {
 	case s.users[b.user] >= l.PerUser:
 		return formats.Refuse(formats.ErrTooMany, fmt.Sprintf(
-			"you have %d uploads under way, as many as this server lets one user have: finish or cancel some", s.users[b.user]))
+			"you have %d uploads under way, as many as this server lets one user have (uploads.per_user): finish or cancel some", s.users[b.user]))
 	case len(s.open) >= l.Open:
 		return formats.Refuse(formats.ErrTooMany, fmt.Sprintf(
-			"%d uploads are under way, as many as this server takes at once: try again later", len(s.open)))
+			"%d uploads are under way, as many as this server takes at once (uploads.open): try again later", len(s.open)))
 	case s.bytes >= l.Bytes:
 		return s.full()
 	}
@@ -112,7 +112,7 @@ func (s *sessionBook) begin(id string, b *booked) error {
 
 func (s *sessionBook) full() error {
 	return formats.Refuse(formats.ErrTooMany, fmt.Sprintf(
-		"the uploads under way fill the %d bytes that this server has for them: try again later", s.limits.Bytes))
+		"the uploads under way fill the %d bytes that this server has for them (uploads.max_size): try again later", s.limits.Bytes))
 }
 
 // take gives a session to a request. Errors: formats.ErrNoVersion for one that is

@@ -58,6 +58,7 @@ func (c *Config) Check(formats []string) (warnings []string, err error) {
 func (k *checker) run() ([]string, error) {
 	k.server()
 	k.lifetimes()
+	k.uploads()
 	for _, name := range slices.Sorted(maps.Keys(k.Upstreams)) {
 		k.upstream(name, k.Upstreams[name])
 	}
@@ -158,6 +159,25 @@ func (k *checker) lifetimes() {
 	k.atLeast("cache.max_size", c.MaxSize)
 	k.atLeast("cache.free_space_floor", c.FreeSpaceFloor)
 	k.atLeast("publish.max_size", k.Publish.MaxSize)
+}
+
+// mostUploads bounds what the server has in memory of uploads that are not over.
+const mostUploads = 100_000
+
+func (k *checker) uploads() {
+	u := k.Uploads
+	for _, limit := range []struct {
+		key   string
+		value int
+	}{{"uploads.per_user", u.PerUser}, {"uploads.open", u.Open}} {
+		if limit.value < 1 || limit.value > mostUploads {
+			k.fail(limit.key, "%d is out of range: from 1 to %d", limit.value, mostUploads)
+		}
+	}
+	k.atLeast("uploads.max_size", u.MaxSize)
+	if u.Idle.Std() < time.Minute || u.Idle.Std() > 30*day {
+		k.fail("uploads.idle", "%s is out of range: from 1m to 30d", u.Idle)
+	}
 }
 
 // longest is as good as for ever.

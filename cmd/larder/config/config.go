@@ -16,6 +16,7 @@ type Config struct {
 	Log            Log                 `key:"log"`
 	Auth           Auth                `key:"auth"`
 	Publish        Publish             `key:"publish"`
+	Uploads        Uploads             `key:"uploads"`
 	Cache          Cache               `key:"cache"`
 	Upstreams      map[string]Upstream `key:"upstreams"`
 	Registries     map[string]Registry `key:"registries"`
@@ -43,6 +44,14 @@ type Auth struct {
 type Publish struct {
 	DefaultRepository string `key:"default_repository"` // owner/name; "" for none
 	MaxSize           Size   `key:"max_size"`           // of one uploaded file
+}
+
+// Uploads bounds uploads that come in several requests and are not over.
+type Uploads struct {
+	PerUser int      `key:"per_user"` // at once
+	Open    int      `key:"open"`     // of all users at once
+	MaxSize Size     `key:"max_size"` // of all of them together
+	Idle    Duration `key:"idle"`     // until one that nobody goes on with ends
 }
 
 // Cache holds the budget of cached blobs and the lifetimes of documents.
@@ -150,6 +159,7 @@ func Default(formats []string) Config {
 			DefaultRepository: "admin/packages",
 			MaxSize:           2 << 30,
 		},
+		Uploads: Uploads{PerUser: 1000, Open: 10_000, MaxSize: 200 << 30, Idle: Duration(day)},
 		Cache: Cache{
 			MaxSize:              50 << 30,
 			Fresh:                Duration(5 * time.Minute),
