@@ -2,18 +2,14 @@ package main
 
 import (
 	"archive/tar"
-	"bufio"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/rand"
 	"flag"
 	"fmt"
 	"io"
-	"math"
+	"net/http"
 	"os"
-	"os/exec"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,83 +125,38 @@ func cmdNoise(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(f.Close())
 }
 
-// conformanceTests is fewer than the protocol's test makes, and more than it
-// would if a part of it were left out unseen.
-const conformanceTests = 700
-
-// conformanceTold is how many lines a story prints of what failed.
-const conformanceTold = 80
-
-// cmdConformance runs the protocol's own test against a registry:
-//
-//	conformance HOST VERSION [TOKEN]
-//
-// It prints what was skipped. Whatever fails, ends in an error or is not run at all
-// fails the story. The exit status of the test tells less: it is 0 when the
-// test could not begin.
-func cmdConformance(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg || len(args) < 2 || len(args) > 3, "conformance HOST VERSION [TOKEN]")
-	ctx, cancel := context.WithTimeout(context.Background(), 2*waitLimit)
-	defer cancel()
-	program, err := storyOf(ts).program("conformance")
+// cmdOCITags gives the image under a tag more tags, until there are N, and prints
+// them all as a registry must list them, in the order of bytes: oci-tags
+// HOST/IMAGE:TAG N [TOKEN]. The tags are t0000, t0001 and so on.
+func cmdOCITags(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) < 2 || len(args) > 3, "oci-tags HOST/IMAGE:TAG N [TOKEN]")
+	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	cmd := exec.CommandContext(ctx, program)
-	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(environment(ts), "OCI_REGISTRY="+args[0], "OCI_TLS=disabled", "OCI_VERSION="+args[1], "OCI_LOG=error",
-		"OCI_REPO1=conformance/one", "OCI_REPO2=conformance/two", "OCI_RESULTS_DIR="+ts.MkAbs("results-"+args[1]))
-	if len(args) == 3 {
-		cmd.Env = append(cmd.Env, "OCI_USERNAME=user", "OCI_PASSWORD="+args[2])
-	}
-	out, err := cmd.CombinedOutput()
-	judgeConformance(ts, out, err)
-}
-
-var (
-	conformanceTotal = regexp.MustCompile(`(?m)^  (Skip|Pass|FAIL|Error|Total)\.*: +(\d+)$`)
-	conformanceTest  = regexp.MustCompile(`^ +(\S.*): (Skip|FAIL|Error)$`)
-)
-
-// judgeConformance reads what the test printed: a tree of tests with a sentence
-// below each that did not pass, and a table of counts.
-func judgeConformance(ts *testscript.TestScript, out []byte, ended error) {
-	counts := map[string]int{"FAIL": math.MaxInt, "Error": math.MaxInt}
-	for _, m := range conformanceTotal.FindAllSubmatch(out, -1) {
-		n, err := strconv.Atoi(string(m[2]))
+	host, rest, _ := strings.Cut(args[0], "/")
+	image, tag, _ := strings.Cut(rest, ":")
+	manifests := "http://" + host + "/v2/" + image + "/manifests/"
+	ask := func(method, url, mediaType string, body []byte) (string, []byte) {
+		q, err := http.NewRequest(method, url, bytes.NewReader(body))
 		ts.Check(err)
-		counts[string(m[1])] = n
-	}
-	var bad strings.Builder
-	telling := false
-	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
-		line := lines.Text()
-		m := conformanceTest.FindStringSubmatch(line)
-		switch {
-		case m != nil && m[2] == "Skip":
-			fmt.Fprintln(ts.Stdout(), "skipped: "+m[1])
-			telling = false
-		case m != nil:
-			bad.WriteString("\n" + line)
-			telling = true
-		case strings.HasPrefix(line, "OCI Conformance Result"):
-			telling = false
-		case strings.HasSuffix(line, ": Pass") || strings.HasSuffix(line, ": Disabled"):
-			telling = false
-		case telling:
-			bad.WriteString("\n\t" + line)
+		q.Header.Set("Content-Type", mediaType)
+		q.Header.Set("Accept", ocitest.TypeImage)
+		if len(args) == 3 {
+			q.SetBasicAuth("user", args[2])
 		}
+		w, err := http.DefaultClient.Do(q)
+		ts.Check(err)
+		defer w.Body.Close()
+		got, err := io.ReadAll(w.Body)
+		ts.Check(err)
+		if w.StatusCode >= 300 {
+			ts.Fatalf("%s %s answered %s: %s", method, url, w.Status, got)
+		}
+		return w.Header.Get("Content-Type"), got
 	}
-	if counts["FAIL"] == 0 && counts["Error"] == 0 && counts["Total"] >= conformanceTests &&
-		bytes.Contains(out, []byte("OCI Conformance Result: Pass")) {
-		return
+	mediaType, body := ask(http.MethodGet, manifests+tag, "", nil)
+	for i := range n {
+		tag := fmt.Sprintf("t%04d", i)
+		ask(http.MethodPut, manifests+tag, mediaType, body)
+		fmt.Fprintln(ts.Stdout(), tag)
 	}
-	if bad.Len() == 0 {
-		bad.WriteString("\n" + tail(string(out), 20))
-	}
-	told := head(bad.String(), conformanceTold)
-	ts.Fatalf("of %d tests %d failed and %d had an error (%v):%s", counts["Total"], counts["FAIL"], counts["Error"], ended, told)
-}
-
-func head(text string, lines int) string {
-	all := strings.Split(text, "\n")
-	return strings.Join(all[:min(lines, len(all))], "\n")
 }
