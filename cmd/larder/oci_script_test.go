@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sync/errgroup"
 
 	"larder/upstream/upstreamtest/ocitest"
 )
@@ -24,7 +25,8 @@ import (
 //
 //	oci-upstream NAME [-auth basic|bearer] [-password P] [-guests] [-redirects] [-no-referrers] [-no-digest]
 //
-// It sets $NAME, in upper case, to its URL and $NAME_HOST to its host.
+// It sets $NAME, in upper case, to its URL, $NAME_HOST to its host and
+// $NAME_BLOBS_HOST to that which it sends clients to.
 func cmdOCIUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	const form = "oci-upstream NAME [-auth basic|bearer] [-password P] [-guests] [-redirects] [-no-referrers] [-no-digest]"
 	usage(ts, neg || len(args) < 1, form)
@@ -47,6 +49,7 @@ func cmdOCIUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	s := storyOf(ts)
 	s.upstreams[args[0]] = r
 	s.announceHost(ts, args[0], strings.TrimPrefix(r.URL, "http://"))
+	ts.Setenv(strings.ToUpper(args[0])+"_BLOBS_HOST", strings.TrimPrefix(r.Blobs.URL, "http://"))
 }
 
 // cmdOCIImage puts an image into a scripted registry and prints its digest:
@@ -134,29 +137,56 @@ func cmdOCITags(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	host, rest, _ := strings.Cut(args[0], "/")
 	image, tag, _ := strings.Cut(rest, ":")
-	manifests := "http://" + host + "/v2/" + image + "/manifests/"
-	ask := func(method, url, mediaType string, body []byte) (string, []byte) {
-		q, err := http.NewRequest(method, url, bytes.NewReader(body))
-		ts.Check(err)
-		q.Header.Set("Content-Type", mediaType)
-		q.Header.Set("Accept", ocitest.TypeImage)
-		if len(args) == 3 {
-			q.SetBasicAuth("user", args[2])
-		}
-		w, err := http.DefaultClient.Do(q)
-		ts.Check(err)
-		defer w.Body.Close()
-		got, err := io.ReadAll(w.Body)
-		ts.Check(err)
-		if w.StatusCode >= 300 {
-			ts.Fatalf("%s %s answered %s: %s", method, url, w.Status, got)
-		}
-		return w.Header.Get("Content-Type"), got
+	m := manifests{url: "http://" + host + "/v2/" + image + "/manifests/", token: append(args, "")[2]}
+	body, err := m.ask(http.MethodGet, tag, nil)
+	ts.Check(err)
+	tags := make(chan string)
+	var pushers errgroup.Group
+	for range tagPushers {
+		pushers.Go(func() error {
+			var failed error
+			for tag := range tags {
+				if _, err := m.ask(http.MethodPut, tag, body); err != nil {
+					failed = err
+				}
+			}
+			return failed
+		})
 	}
-	mediaType, body := ask(http.MethodGet, manifests+tag, "", nil)
 	for i := range n {
 		tag := fmt.Sprintf("t%04d", i)
-		ask(http.MethodPut, manifests+tag, mediaType, body)
+		tags <- tag
 		fmt.Fprintln(ts.Stdout(), tag)
 	}
+	close(tags)
+	ts.Check(pushers.Wait())
+}
+
+// tagPushers is how many tags are pushed at once: each waits for the disk.
+const tagPushers = 16
+
+// manifests are those of an image.
+type manifests struct{ url, token string }
+
+// ask gets or puts an image's manifest and returns what was answered.
+func (m manifests) ask(method, ref string, body []byte) ([]byte, error) {
+	q, err := http.NewRequest(method, m.url+ref, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	q.Header.Set("Content-Type", ocitest.TypeImage)
+	q.Header.Set("Accept", ocitest.TypeImage)
+	if m.token != "" {
+		q.SetBasicAuth("user", m.token)
+	}
+	w, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Body.Close()
+	got, err := io.ReadAll(w.Body)
+	if err == nil && w.StatusCode >= http.StatusMultipleChoices {
+		err = fmt.Errorf("%s %s answered %s: %s", method, ref, w.Status, got)
+	}
+	return got, err
 }

@@ -149,7 +149,12 @@ func setup(env *testscript.Env, bin string) error {
 
 // close ends what a script left running, and shows the log of a story that failed.
 func (s *story) close() {
-	if s.server != nil {
+	t, ok := s.env.T().(interface{ Failed() bool })
+	failed := ok && t.Failed()
+	if s.server != nil && failed {
+		// Its last access lines are still to be written.
+		_ = s.server.Stop(waitLimit)
+	} else if s.server != nil {
 		// A story may end with a server that has ended already.
 		_ = s.server.Kill()
 	}
@@ -160,7 +165,7 @@ func (s *story) close() {
 	for _, u := range s.upstreams {
 		u.Close()
 	}
-	if t, ok := s.env.T().(interface{ Failed() bool }); ok && t.Failed() {
+	if failed {
 		log, err := os.ReadFile(filepath.Join(s.env.WorkDir, "larder.log"))
 		if err == nil {
 			s.env.T().Log("the log of larder, its end:\n" + tail(string(log), 60))
