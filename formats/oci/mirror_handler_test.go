@@ -57,10 +57,10 @@ func TestMirror(t *testing.T) {
 	}
 	w.heard("manifests that are held")
 	blob := at + "/blobs/" + digestOf(layer)
-	for _, result := range []string{"miss", "hit"} {
+	for _, results := range []string{"miss", "hit join"} { // it may be on its way into the store yet
 		got := w.want("200", "GET "+blob, "", "")
-		if string(got.body) != layer || got.Header.Get("X-Cache") != result || got.Header.Get("Docker-Content-Digest") != digestOf(layer) {
-			t.Errorf("%s: %v", result, got.Header)
+		if string(got.body) != layer || !strings.Contains(results, got.Header.Get("X-Cache")) || got.Header.Get("Docker-Content-Digest") != digestOf(layer) {
+			t.Errorf("%s: %v", results, got.Header)
 		}
 	}
 	w.heard("a blob", "GET /v2/team/app/blobs/"+digestOf(layer))

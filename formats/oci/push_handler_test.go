@@ -6,6 +6,7 @@ import (
 
 	"larder/formats"
 	"larder/policy"
+	"larder/upstream/upstreamtest/ocitest"
 )
 
 // TestPushAndPull is what every client does.
@@ -225,4 +226,67 @@ func TestPushToDeleted(t *testing.T) {
 	w.want("404 NAME_UNKNOWN", "GET /acme/app/tags/list", "rita", "")
 	w.want("201", "PUT /acme/app/manifests/none", "wim", index(), "Content-Type: "+typeIndex)
 	w.want("200", "GET /acme/app/manifests/none", "rita", "")
+}
+
+// TestMount: a blob of an image that the caller may read is linked, and of every
+// other nothing is told.
+func TestMount(t *testing.T) {
+	w := newWorld(t, mirrored(ocitest.Options{}))
+	w.farImage("team/base", "v1", "cached layer")
+	w.want("200", "GET /mirror/far/team/base/blobs/"+digestOf("cached layer"), "", "")
+	w.blob("wim", "acme/app", "layer")
+	w.blob("wim", "acme/open/tool", "tool layer")
+	w.blob("admin", "single", "own layer")
+	for _, c := range []struct{ who, to, from, body, want string }{
+		{"wim", "acme/other", "acme/app", "layer", "201"},
+		{"wim", "acme/other", "acme/open/tool", "tool layer", "201"},
+		{"wim", "acme/third", "mirror/far/team/base", "cached layer", "201"},
+		{"wim", "acme/other", "acme/app", "nothing", "202"},
+		{"wim", "acme/other", "acme/nix", "own layer", "202"},
+		{"wim", "acme/other", "mirror/nix/team/base", "own layer", "202"},
+		{"wim", "acme/other", "mirror/far/team/base", "own layer", "202"},
+		{"wim", "acme/other", "", "own layer", "202"},
+		{"admin", "single", "acme/app", "layer", "201"},
+		{"rita", "acme/other", "acme/app", "layer", "403 DENIED"},
+		{"bob", "acme/other", "acme/app", "layer", "403 DENIED"},
+		{"", "acme/other", "acme/app", "layer", "401 UNAUTHORIZED"},
+	} {
+		line := "POST /" + c.to + "/blobs/uploads/?mount=" + digestOf(c.body) + "&origin=example.com&from=" + c.from
+		if c.from == "" {
+			line = strings.TrimSuffix(line, "&from=")
+		}
+		got := w.want(c.want, line, c.who, "")
+		at := got.Header.Get("Location")
+		switch c.want {
+		case "201":
+			if at != "/v2/"+c.to+"/blobs/"+digestOf(c.body) || got.Header.Get("Docker-Content-Digest") != digestOf(c.body) {
+				t.Errorf("%+v: %v", c, got.Header)
+			}
+			if got := w.want("200", "GET /"+c.to+"/blobs/"+digestOf(c.body), c.who, ""); string(got.body) != c.body {
+				t.Errorf("%+v: %s", c, got.body)
+			}
+		case "202":
+			w.want("404 BLOB_UNKNOWN", "HEAD /"+c.to+"/blobs/"+digestOf(c.body), c.who, "")
+			w.want("201", "PUT "+strings.TrimPrefix(at, "/v2")+"?digest="+digestOf("sent"), c.who, "sent")
+		}
+	}
+	got := w.want("401", "POST /acme/other/blobs/uploads/?mount="+digestOf("layer")+"&from=acme/app", "", "")
+	if c := got.Header.Get("Www-Authenticate"); !strings.Contains(c, `scope="repository:acme/other:pull,push repository:acme/app:pull"`) {
+		t.Errorf("challenge %s", c)
+	}
+}
+
+// TestMountOfTheUnreadable: who may not read the other image gets the same as for
+// one that is not there.
+func TestMountOfTheUnreadable(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.dir.Grant(t.Context(), w.admin, "acme/open", "bob", policy.RoleWrite))
+	w.blob("wim", "acme/app", "secret layer")
+	for _, from := range []string{"acme/app", "acme/nix"} {
+		got := w.want("202", "POST /acme/open/tool/blobs/uploads/?mount="+digestOf("secret layer")+"&from="+from, "bob", "")
+		if got.Header.Get("Range") != "0-0" || len(got.body) > 0 {
+			t.Errorf("%s: %v", from, got.Header)
+		}
+	}
+	w.want("404", "GET /acme/open/tool/blobs/"+digestOf("secret layer"), "bob", "")
 }
