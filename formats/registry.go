@@ -114,6 +114,9 @@ type Document struct {
 	BaseFree bool
 	// Whole is shown whatever rules hide: what a client gets to send it back.
 	Whole bool
+	// Header names fields of the upstream's reply that are kept beside the
+	// document, and given in Content.Header.
+	Header []string
 	// Transient variants are made for this request and not kept.
 	Transient bool
 	Age       Age
@@ -141,6 +144,10 @@ const (
 	Any
 	// Latest revalidates now, unless that was done within the last ten seconds.
 	Latest
+	// Checked follows the configured freshness and revalidates now once it is
+	// over. What is old is given only while the upstream is in trouble, with a
+	// Warning; an upstream that refuses us has no such document.
+	Checked
 )
 
 // File names immutable bytes.
@@ -178,7 +185,8 @@ type Location struct {
 	Limit int64
 	// Adopt says that the upstream is known to have these bytes under this name,
 	// so that a copy held from the same upstream under another serves as well.
-	// Want must hold their SHA-256.
+	// Want must hold their SHA-256. Of what FileFacts.Needs named of the package
+	// the engine knows by itself.
 	Adopt bool
 }
 

@@ -251,7 +251,9 @@ func (u *upstreams) sources(ctx context.Context, ids []string) ([]registry.Sourc
 		if u.cfg.Offline {
 			list = append(list, registry.Source{ID: id, Fetcher: offline{}, Offline: true})
 		} else if c, ok := u.clients[id]; ok {
-			list = append(list, registry.Source{ID: id, Fetcher: c.fetcher, Fresh: c.Config().Fresh})
+			cfg := c.Config()
+			private := cfg.Auth.Type != "" || len(cfg.Certificates) > 0
+			list = append(list, registry.Source{ID: id, Fetcher: c.fetcher, Fresh: cfg.Fresh, Private: private})
 		} else if u.late[u.cfg.Upstreams[id].Format] {
 			list = append(list, registry.Source{ID: id, Fetcher: unanswered{}})
 		}

@@ -102,6 +102,14 @@ func (e *Engine) passChecked(ctx context.Context, q query, f formats.File) (*for
 	if err != nil {
 		return nil, fmt.Errorf("file %s: %w", f.Name, err)
 	}
+	loc, err := f.Locate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o := owner{file: f.Name, version: versionOf(f, loc.Version), digest: announced(loc), fetched: e.now()}
+	for _, name := range facts.Needs {
+		e.parts.note(q.source.ID, name, o)
+	}
 	return &formats.Content{
 		Bytes: body, Size: int64(len(body)), MediaType: cmp.Or(facts.MediaType, c.MediaType), Result: formats.Pass, Immutable: true,
 	}, nil

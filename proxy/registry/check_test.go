@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -168,10 +167,17 @@ func TestPointerToBad(t *testing.T) {
 			f.Name, f.Locate = g.Name, g.Locate
 			return f
 		}
+		p.Digest = func(body []byte, mediaType string) (string, error) {
+			if mediaType == "application/x-old" {
+				return "", formats.Refuse(formats.ErrNoVersion, "it is too old a kind")
+			}
+			return digestOf(body), nil
+		}
 		return m.Resolve(context.Background(), p)
 	}
 	one := push(m.far, "t", "ok one")
-	if got, err := point("t"); err != nil || got.Version != one {
+	m.far.Serve("/p/"+one, upstreamtest.Answer{Body: []byte("ok one"), ContentType: "application/x-alias"})
+	if got, err := point("t"); err != nil || got.Version != one || got.MediaType != typeOfTags || got.Size != 6 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	m.clock.advance(5 * time.Minute)
@@ -187,8 +193,10 @@ func TestPointerToBad(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
-	m.far.Serve("/p/tags/v", upstreamtest.Answer{Body: []byte("old"), Header: http.Header{}})
-	if got, err := point("v"); !errors.Is(err, formats.ErrNoVersion) {
-		t.Errorf("by the body: %+v, %v", got, err)
+	for _, kind := range []string{typeOfTags, "application/x-old"} {
+		m.far.Serve("/p/tags/v", upstreamtest.Answer{Body: []byte("old"), ContentType: kind})
+		if got, err := point("v"); !errors.Is(err, formats.ErrNoVersion) {
+			t.Errorf("by the body, %s: %+v, %v", kind, got, err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -30,6 +31,8 @@ type documentRecord struct {
 	First    time.Time `json:"first"`         // when the document was first fetched
 	Checked  time.Time `json:"checked"`       // when the upstream last confirmed it
 	Gone     time.Time `json:"gone,omitzero"` // first 404 since; believed when repeated after goneConfirm
+	// Header holds the fields of the upstream's reply that the format asked for.
+	Header http.Header `json:"header,omitempty"`
 
 	body []byte
 }
@@ -129,14 +132,26 @@ func (b *bound) upstreamDocument(ctx context.Context, q query, d formats.Documen
 	}
 	c.Result = result
 	if result == formats.Stale {
-		age := max(0, e.now().Sub(rec.Checked))
-		c.Header = http.Header{
-			"Age":            {strconv.Itoa(int(age.Seconds()))},
-			"Warning":        {`110 - "Response is Stale"`},
-			"X-Larder-Stale": {q.source.ID},
+		c.Header = e.staleHeader(q, rec.Checked)
+		if d.Age != formats.Checked {
+			c.Header.Set("Warning", `110 - "Response is Stale"`)
 		}
 	}
+	if len(rec.Header) > 0 {
+		kept := rec.Header.Clone()
+		maps.Copy(kept, c.Header)
+		c.Header = kept
+	}
 	return c, nil
+}
+
+// staleHeader tells how old an answer is, and why.
+func (e *Engine) staleHeader(q query, checked time.Time) http.Header {
+	return http.Header{
+		"Age":            {strconv.Itoa(int(max(0, e.now().Sub(checked)).Seconds()))},
+		"Warning":        {`299 - "upstream unreachable, cached copy from ` + checked.UTC().Format(time.RFC3339) + `"`},
+		"X-Larder-Stale": {q.source.ID},
+	}
 }
 
 // renderedFrom makes the variant without what the rules hide.
@@ -194,6 +209,15 @@ func (e *Engine) touch(q query, d formats.Document, rec *documentRecord) {
 
 // current returns the document as fresh as this request needs it.
 func (e *Engine) current(ctx context.Context, q query, d formats.Document) (*documentRecord, formats.Result, error) {
+	rec, result, err := e.heldDocument(ctx, q, d)
+	if errors.Is(err, errRefused) {
+		return nil, "", notThere(d, q)
+	}
+	return rec, result, err
+}
+
+// heldDocument is current, with errRefused for what we are not let in to.
+func (e *Engine) heldDocument(ctx context.Context, q query, d formats.Document) (*documentRecord, formats.Result, error) {
 	rec, err := e.readDocument(ctx, q, d)
 	if errors.Is(err, cache.ErrNotExist) {
 		rec, err := e.refresh(ctx, q, d, nil, nil)
@@ -208,8 +232,10 @@ func (e *Engine) current(ctx context.Context, q query, d formats.Document) (*doc
 	switch {
 	// What was checked far in the future, by a clock that was set back since, is
 	// served and checked, as all that is not quite fresh.
-	case d.Age == formats.Any, q.source.Offline, d.Age == formats.Normal && age.Abs() < fresh, d.Age == formats.Latest && age.Abs() < recentEnough:
+	case d.Age == formats.Any, q.source.Offline, windowed(d) && age.Abs() < fresh, d.Age == formats.Latest && age.Abs() < recentEnough:
 		return rec, formats.Hit, nil
+	case q.source.Private && d.Age == formats.Checked && e.knownMissing(documentKey(q.source.ID, d.Package, d.Name)):
+		return nil, "", errRefused
 	case soon:
 		if !e.resting(q, d, rec) {
 			// Whoever asks next meets the same trouble, and is told of it.
@@ -218,7 +244,7 @@ func (e *Engine) current(ctx context.Context, q query, d formats.Document) (*doc
 		return rec, formats.Hit, nil
 	case age > e.opt.Lifetimes.StaleIfError:
 		return e.renew(ctx, q, d, rec)
-	case d.Age == formats.Normal && e.resting(q, d, rec):
+	case windowed(d) && e.resting(q, d, rec):
 		return rec, formats.Stale, nil
 	}
 	patient, cancel := context.WithTimeout(ctx, e.opt.Pace.Patience)
@@ -227,11 +253,16 @@ func (e *Engine) current(ctx context.Context, q query, d formats.Document) (*doc
 	switch {
 	case err == nil, errors.Is(err, formats.ErrNotFound), ctx.Err() != nil:
 		return newer, result, err
+	case q.source.Private && errors.Is(err, errRefused):
+		return nil, "", err
 	case patient.Err() != nil:
 		e.pauseKey(documentKey(q.source.ID, d.Package, d.Name))
 	}
 	return rec, formats.Stale, nil
 }
+
+// windowed says that a document is fresh for the time that is configured.
+func windowed(d formats.Document) bool { return d.Age == formats.Normal || d.Age == formats.Checked }
 
 // resting says that the upstream is not to be asked for a document now: it kept
 // us waiting or sent nonsense a moment ago, or a 404 that is not believed yet.
@@ -239,8 +270,9 @@ func (e *Engine) resting(q query, d formats.Document, rec *documentRecord) bool 
 	if within(rec.Gone, e.now(), goneConfirm) {
 		return true
 	}
-	_, ok := e.paused(documentKey(q.source.ID, d.Package, d.Name))
-	return ok
+	k := documentKey(q.source.ID, d.Package, d.Name)
+	_, ok := e.paused(k)
+	return ok || d.Age == formats.Checked && (e.rests(k) || e.rests(restKey(q.source.ID)))
 }
 
 // renew waits for the upstream's word on a document that is held.

@@ -18,7 +18,12 @@ import (
 // take 20 MB, less than a tenth of it compressed.
 const documentDeadline = 2 * time.Minute
 
-// maxTag bounds an upstream's ETag in bytes: it lives in the document's row.
+// errRefused says that an upstream does not let us in, where clients are not to
+// be told that from absence.
+var errRefused = fmt.Errorf("the upstream refuses us: %w", upstream.ErrUnavailable)
+
+// maxTag bounds an upstream's ETag, and every other field that is kept, in bytes:
+// they live in the document's row.
 const maxTag = 1 << 10
 
 func notThere(d formats.Document, q query) error {
@@ -103,6 +108,13 @@ func (e *Engine) latest(q query, d formats.Document, held *documentRecord, lost 
 	switch k := documentKey(q.source.ID, d.Package, d.Name); {
 	case err == nil:
 		e.backoff.Remove(string(k))
+	case errors.Is(err, errRefused):
+		e.noteMissing(k, min(q.registry.spec.Negative, missingFile))
+		if old != nil {
+			e.rest(k, restPause)
+		}
+	case d.Age == formats.Checked && old != nil && !errors.Is(err, formats.ErrNotFound):
+		e.restAfter(k, q.source.ID, err)
 	case errors.Is(err, errNonsense), old != nil && errors.Is(err, upstream.ErrTimeout):
 		e.pauseKey(k)
 	}
@@ -130,6 +142,9 @@ func (e *Engine) fetchDocument(ctx context.Context, q query, d formats.Document,
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	resp, err := q.source.Fetcher.Fetch(ctx, req)
+	if d.Age == formats.Checked && refused(err) {
+		return nil, fmt.Errorf("document %s from upstream %s: %w", d.Name, q.source.ID, errRefused)
+	}
 	if errors.Is(err, upstream.ErrNotExist) {
 		return e.missingDocument(ctx, q, d, f.old)
 	}
@@ -153,8 +168,21 @@ func (e *Engine) fetchDocument(ctx context.Context, q query, d formats.Document,
 	if len(rec.ETag) > maxTag {
 		rec.ETag = ""
 	}
+	for _, name := range d.Header {
+		if value := resp.Header.Get(name); value != "" && len(value) <= maxTag {
+			rec.Header = setField(rec.Header, name, value)
+		}
+	}
 	body := &alert{from: resp.Body, stall: e.opt.Pace.Stall, end: cancel}
 	return rec, e.storeDocument(ctx, q, d, rec, incoming{body, resp.Size, f.unstored})
+}
+
+func setField(h http.Header, name, value string) http.Header {
+	if h == nil {
+		h = http.Header{}
+	}
+	h.Set(name, value)
+	return h
 }
 
 // missingDocument handles a 404: a name never seen is remembered as missing

@@ -157,6 +157,7 @@ type Engine struct {
 	negative  *lru.Cache[string, time.Time]
 	backoff   *lru.Cache[string, retry]
 	guards    *lru.Cache[string, *guard]
+	parts     parts
 	documents singleflight.Group
 	pointers  singleflight.Group
 	rendering singleflight.Group
@@ -172,6 +173,7 @@ type Engine struct {
 
 	mu      sync.Mutex
 	flights map[string]*flight // guarded by mu
+	leaders map[part]*flight   // by the digest they fetch; guarded by mu
 	closed  bool               // guarded by mu
 }
 
@@ -201,7 +203,7 @@ func New(opt Options) (*Engine, error) {
 	}
 	opt = withDefaults(opt)
 	e := &Engine{
-		opt: opt, flights: map[string]*flight{},
+		opt: opt, flights: map[string]*flight{}, leaders: map[part]*flight{},
 		memory: tier.New(opt.Memory/2, 16),
 		// Few shards: a document may take a quarter of one.
 		rendered:  tier.New(opt.Memory/2, 2),
@@ -211,12 +213,13 @@ func New(opt Options) (*Engine, error) {
 		sessions:  newSessionBook(opt.Uploads),
 	}
 	e.life, e.end = context.WithCancel(context.Background()) // flights outlive the requests that began them
-	var errs [5]error
+	var errs [6]error
 	e.records, errs[0] = lru.New[string, remembered](cachedNames)
 	e.names, errs[1] = lru.New[string, *owned](cachedNames)
 	e.negative, errs[2] = lru.New[string, time.Time](negativeNames)
 	e.backoff, errs[3] = lru.New[string, retry](negativeNames)
 	e.guards, errs[4] = lru.New[string, *guard](guardedNames)
+	e.parts.known, errs[5] = lru.New[part, []owner](knownParts)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("registry engine: %w", err)
 	}

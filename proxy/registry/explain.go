@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"larder/cache"
 	"larder/formats"
@@ -77,13 +78,18 @@ func (r *Registry) hostedVersion(ctx context.Context, pkg, version string, f *ru
 // heldVersion fills in what the documents held say of an upstream's version,
 // and returns the newest that is allowed.
 func (r *Registry) heldVersion(ctx context.Context, o *owned, a asked, version string, f *rules.Facts) (newest string, err error) {
-	lister, ok := r.spec.Format.(Lister)
-	if !ok {
-		return "", nil
-	}
 	sources, err := r.sources(ctx, o)
 	if err != nil {
 		return "", err
+	}
+	lister, ok := r.spec.Format.(Lister)
+	if !ok {
+		for _, s := range sources {
+			if held, err := r.heldPointer(ctx, s.ID, a.name, version, f); held || err != nil {
+				return "", err
+			}
+		}
+		return "", nil
 	}
 	b := &bound{Registry: r}
 	for _, s := range sources {
@@ -136,4 +142,38 @@ func (r *Registry) heldFile(ctx context.Context, q query, v formats.Listed, f *r
 	}
 	f.Digest = rec.Digest.String()
 	return nil
+}
+
+// heldPointer fills in what is held of a version that is a digest, or the name of
+// a pointer to one.
+func (r *Registry) heldPointer(ctx context.Context, id, pkg, version string, f *rules.Facts) (held bool, err error) {
+	at, err := r.engine.readPointer(ctx, pointerKey(id, pkg, version))
+	if err != nil {
+		return false, err
+	}
+	digest := version
+	if at != nil {
+		digest = at.Version
+	}
+	d, err := cache.ParseDigest(strings.TrimPrefix(digest, "sha256:"))
+	if err != nil {
+		return false, nil // nothing is known of it
+	}
+	err = r.engine.opt.Index.View(ctx, func(v cache.Reader) error {
+		rec, err := sameBytes(v, id, d, func(rec *fileRecord) bool { return rec.Package == pkg })
+		if err != nil || rec == nil {
+			return err
+		}
+		held = true
+		f.Version, f.Digest, f.FirstSeen = version, d.String(), rec.Fetched
+		seen, err := readTime(v, seenVersionKey(id, pkg, digest))
+		if errors.Is(err, cache.ErrNotExist) {
+			return nil
+		}
+		if err == nil && seen.Before(f.FirstSeen) {
+			f.FirstSeen = seen
+		}
+		return err
+	})
+	return held, err
 }

@@ -304,6 +304,11 @@ func (e *Engine) held(ctx context.Context, q query, f formats.File, k []byte) (*
 		}
 		c, err := e.open(ctx, rec, f)
 		if err == nil {
+			if err = e.noteParts(ctx, q, f, rec); err != nil {
+				c.Close()
+			}
+		}
+		if err == nil {
 			e.opt.Room.Touch(rec.Digest)
 			return c, nil, nil
 		}

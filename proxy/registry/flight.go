@@ -345,6 +345,13 @@ func (fl *flight) fetch() error {
 		return err
 	}
 	fl.file.Version, fl.published = versionOf(fl.file, loc.Version), loc.Published
+	if digest := announced(loc); digest != "" {
+		leader, err := fl.lead(digest, loc.Adopt)
+		if !leader || err != nil {
+			return err
+		}
+		defer fl.cede(digest)
+	}
 	d := newDownload(e.life, fl.source.Fetcher, loc, e.opt.Pace)
 	defer d.close()
 	if err := d.open(fl.file.MediaType, len(want) > 0); err != nil {

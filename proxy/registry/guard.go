@@ -48,6 +48,7 @@ func (g *guard) keep(version string) bool { return g.known[version] && !g.hidden
 // asked is the rules that could concern a name, as they are now.
 type asked struct {
 	rules.Scope
+	set         *rules.Set
 	name, epoch string
 	approvals   uint64 // as they were before
 }
@@ -63,7 +64,7 @@ func (r *Registry) rules(pkg string) (a asked, ok bool) {
 }
 
 func (r *Registry) asked(set *rules.Set, pkg string) asked {
-	return asked{set.For(r.spec.Format.Name(), r.spec.Name, pkg), pkg, set.Epoch(), r.engine.approvals.Load()}
+	return asked{set.For(r.spec.Format.Name(), r.spec.Name, pkg), set, pkg, set.Epoch(), r.engine.approvals.Load()}
 }
 
 // guard returns what the rules hide of an upstream's document, nil for nothing

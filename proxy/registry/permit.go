@@ -18,6 +18,9 @@ func (e *Engine) permit(ctx context.Context, q query, f formats.File, rec *fileR
 	if !concerned {
 		return nil
 	}
+	if q.isPart(f) {
+		return e.judging(q, a).part(ctx, f.Name)
+	}
 	facts := rules.Facts{Version: versionOf(f, rec.Version), Published: rec.Published, FirstSeen: rec.Fetched}
 	if facts.Version == "" {
 		loc, err := f.Locate(ctx) // its record is older than the rules
@@ -27,6 +30,9 @@ func (e *Engine) permit(ctx context.Context, q query, f formats.File, rec *fileR
 		facts.Version, facts.Published = loc.Version, loc.Published
 	}
 	facts.Digest = rec.Digest.String()
+	if f.Check != nil {
+		return e.judging(q, a).whole(ctx, f.Name, facts)
+	}
 	return e.decide(ctx, q, a, facts)
 }
 
@@ -37,12 +43,19 @@ func (e *Engine) admit(ctx context.Context, q query, f formats.File) (whole bool
 	if !concerned {
 		return false, nil
 	}
+	if q.isPart(f) {
+		return false, e.judging(q, a).part(ctx, f.Name)
+	}
 	loc, err := f.Locate(ctx)
 	if err != nil {
 		return false, err
 	}
 	facts := rules.Facts{Version: versionOf(f, loc.Version), Published: loc.Published, Digest: announced(loc)}
-	err = e.decide(ctx, q, a, facts)
+	if f.Check != nil {
+		err = e.judging(q, a).whole(ctx, f.Name, facts)
+	} else {
+		err = e.decide(ctx, q, a, facts)
+	}
 	if errors.Is(err, errUndecided) {
 		return true, nil
 	}

@@ -68,16 +68,13 @@ func (e *Engine) resolve(ctx context.Context, q query, p formats.Pointer) (forma
 	if err != nil {
 		return formats.Target{}, fmt.Errorf("%s of %s: %w", p.Name, p.Package, err)
 	}
+	e.parts.note(q.source.ID, p.File(at.Version).Name, owner{version: p.Name})
 	if at.result != formats.Miss {
 		e.opt.Room.Touch(refs.InlineDigest(pointerKey(q.source.ID, p.Package, p.Name)))
 	}
 	t := formats.Target{Version: at.Version, MediaType: at.MediaType, Size: at.Size, Result: at.result}
 	if at.result == formats.Stale {
-		t.Header = http.Header{
-			"Age":            {strconv.Itoa(int(max(0, e.now().Sub(at.Checked)).Seconds()))},
-			"Warning":        {`299 - "upstream unreachable, cached copy from ` + at.Checked.UTC().Format(time.RFC3339) + `"`},
-			"X-Larder-Stale": {q.source.ID},
-		}
+		t.Header = e.staleHeader(q, at.Checked)
 	}
 	return t, nil
 }
@@ -135,7 +132,10 @@ func (e *Engine) usable(q query, held *pointerRecord) bool {
 // that is not there: it may be so, and our credential is not their business.
 func refused(err error) bool {
 	var far *upstream.Error
-	return errors.As(err, &far) && (far.Status == http.StatusUnauthorized || far.Status == http.StatusForbidden)
+	if !errors.As(err, &far) {
+		return errors.Is(err, upstream.ErrNotExist) // its token service said so
+	}
+	return far.Status == http.StatusUnauthorized || far.Status == http.StatusForbidden
 }
 
 // askPointer begins the one question that may be under way about a pointer, or
@@ -236,17 +236,18 @@ func (e *Engine) headPointer(ctx context.Context, q query, p formats.Pointer, he
 	if !told {
 		return e.getPointer(ctx, q, p, held)
 	}
-	if held == nil || held.Version != t.Version {
-		err = e.landFile(ctx, q, p.File(t.Version))
+	if held != nil && held.Version == t.Version {
+		return e.movePointer(ctx, q, p, held, *held)
 	}
-	return e.pointTo(ctx, q, p, held, t, err)
+	return e.pointTo(ctx, q, p, held, t)
 }
 
-// pointTo moves a pointer to a target that was landed, with what came of that:
-// what the store does not take now is served all the same, and not noted.
-func (e *Engine) pointTo(ctx context.Context, q query, p formats.Pointer, held *pointerRecord, t formats.Target, landed error) (pointed, error) {
+// pointTo moves a pointer to a target, once that has landed. What the store does
+// not take now is served all the same, and not noted.
+func (e *Engine) pointTo(ctx context.Context, q query, p formats.Pointer, held *pointerRecord, t formats.Target) (pointed, error) {
 	next := pointerRecord{Version: t.Version, MediaType: t.MediaType, Size: t.Size}
-	switch {
+	f := p.File(t.Version)
+	switch landed := e.landFile(ctx, q, f); {
 	case unstorable(landed):
 		next.Checked = e.now().UTC()
 		return pointed{&next, formats.Miss}, nil
@@ -255,6 +256,9 @@ func (e *Engine) pointTo(ctx context.Context, q query, p formats.Pointer, held *
 		return pointed{}, fmt.Errorf("the upstream %s does not have what %s stands for: %w: %v", q.source.ID, p.Name, upstream.ErrUnavailable, landed)
 	case landed != nil:
 		return pointed{}, landed
+	}
+	if rec, err := e.record(ctx, upstreamFileKey(q.source.ID, f.Name), 0); err == nil {
+		next.MediaType, next.Size = rec.mediaType(f), rec.Size // as the file is served
 	}
 	return e.movePointer(ctx, q, p, held, next)
 }

@@ -40,25 +40,25 @@ func (e *Engine) getPointer(ctx context.Context, q query, p formats.Pointer, hel
 		return pointed{}, fmt.Errorf("upstream %s: %w: %w", q.source.ID, upstream.ErrUnavailable, err)
 	}
 	version, err := p.Digest(body, resp.Header.Get("Content-Type"))
-	if err != nil {
+	switch {
+	case errors.Is(err, formats.ErrNoVersion):
+		return pointed{}, err // what the format says a client is to hear
+	case err != nil:
 		return pointed{}, fmt.Errorf("upstream %s: %w: %v", q.source.ID, upstream.ErrCorrupt, err)
 	}
-	q.source.Fetcher = &received{Fetcher: q.source.Fetcher, header: resp.Header, body: body}
+	q.source.Fetcher = &received{header: resp.Header, body: body}
 	t := formats.Target{Version: version, MediaType: resp.Header.Get("Content-Type"), Size: int64(len(body))}
-	return e.pointTo(ctx, q, p, held, t, e.landFile(ctx, q, p.File(version)))
+	return e.pointTo(ctx, q, p, held, t)
 }
 
-// received is an upstream of which one file is here already.
+// received is an upstream whose answer is here already. It has no ETag, so that
+// nobody asks for a part of it.
 type received struct {
-	Fetcher
 	header http.Header
 	body   []byte
 }
 
-func (r *received) Fetch(ctx context.Context, req upstream.Request) (*upstream.Response, error) {
-	if req.Method != "" && req.Method != http.MethodGet || req.Range != "" {
-		return r.Fetcher.Fetch(ctx, req)
-	}
+func (r *received) Fetch(context.Context, upstream.Request) (*upstream.Response, error) {
 	return &upstream.Response{
 		Status: http.StatusOK, Header: r.header, Size: int64(len(r.body)), Body: io.NopCloser(bytes.NewReader(r.body)),
 	}, nil
@@ -166,19 +166,12 @@ func (e *Engine) permitPointer(ctx context.Context, q query, p formats.Pointer, 
 	if !concerned {
 		return nil
 	}
-	facts := rules.Facts{Version: p.Name}
-	if a.NeedsTime(e.now()) {
-		seen, err := e.seenVersions(ctx, q.source.ID, p.Package, []string{version})
-		if err != nil {
-			return err
-		}
-		facts.FirstSeen = seen[version]
-	}
+	facts := rules.Facts{Version: version}
 	f := p.File(version)
 	rec, err := e.record(ctx, upstreamFileKey(q.source.ID, f.Name), 0)
 	switch {
 	case err == nil:
-		facts.Digest = rec.Digest.String()
+		facts.Digest, facts.FirstSeen = rec.Digest.String(), rec.Fetched
 	case !errors.Is(err, cache.ErrNotExist):
 		return err
 	default:
@@ -188,6 +181,10 @@ func (e *Engine) permitPointer(ctx context.Context, q query, p formats.Pointer, 
 		}
 		facts.Digest = announced(loc)
 	}
+	if err := e.judging(q, a).age(ctx, &facts); err != nil {
+		return err
+	}
+	facts.Version = p.Name
 	err = e.judge(ctx, q, a, facts)
 	if errors.Is(err, errUndecided) {
 		return nil // the file itself is judged by its digest
