@@ -63,8 +63,12 @@ func repoShowCommand() *cobra.Command {
 				return err
 			}
 			return s.show(cmd, r, func(w io.Writer) {
-				row(w, "NAME", "VISIBILITY", "YOUR ROLE", "CREATED")
-				row(w, repoCells(r)...)
+				tags := "none"
+				if len(r.ImmutableTags) > 0 {
+					tags = strings.Join(r.ImmutableTags, " ")
+				}
+				row(w, "NAME", "VISIBILITY", "YOUR ROLE", "CREATED", "IMMUTABLE TAGS")
+				row(w, append(repoCells(r), tags)...)
 			})
 		},
 	})
@@ -73,25 +77,54 @@ func repoShowCommand() *cobra.Command {
 func repoSetCommand() *cobra.Command {
 	var s shared
 	var visibility string
+	var tags []string
 	cmd := &cobra.Command{
-		Use: "set OWNER/NAME", Short: "Change who may read a repository without a grant",
-		Long:    "Change who may read a repository without a grant. What was public cannot be\ntaken back. Packages keep the visibility they were first published with.",
-		Example: "  larder repo set acme/tools --visibility internal", Args: cobra.ExactArgs(1),
+		Use: "set OWNER/NAME", Short: "Change the settings of a repository",
+		Long: `Change who may read a repository without a grant, and which container tags
+are set once. What was public cannot be taken back; packages keep the
+visibility they were first published with. A tag that a pattern covers stays
+on the image it was first given to, and is not deleted; --immutable-tags ''
+takes all patterns back.`,
+		Example: "  larder repo set acme/tools --visibility internal\n  larder repo set acme/packages --immutable-tags 'v*,1.*'", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v, err := policy.ParseVisibility(visibility)
+			in, told, err := repoSettings(cmd, visibility, tags)
 			if err != nil {
-				return usagef("--visibility: %w", err)
+				return err
 			}
 			path, err := repoPath(args[0])
 			if err != nil {
 				return err
 			}
-			o := order{method: http.MethodPatch, path: path, body: admin.RepositorySettings{Visibility: v}}
-			return s.do(cmd, o, "%s is %s now", args[0], v)
+			return s.do(cmd, order{method: http.MethodPatch, path: path, body: in}, "%s %s", args[0], told)
 		},
 	}
 	cmd.Flags().StringVar(&visibility, "visibility", "", "public, internal or private")
+	cmd.Flags().StringSliceVar(&tags, "immutable-tags", nil, "patterns of tags that are set once, such as v*")
 	return s.flags(cmd)
+}
+
+// repoSettings is what to send, and how to tell it.
+func repoSettings(cmd *cobra.Command, visibility string, tags []string) (in admin.RepositorySettings, told string, err error) {
+	var parts []string
+	if cmd.Flags().Changed("visibility") {
+		if in.Visibility, err = policy.ParseVisibility(visibility); err != nil {
+			return in, "", usagef("--visibility: %w", err)
+		}
+		parts = append(parts, "is "+visibility+" now")
+	}
+	switch {
+	case !cmd.Flags().Changed("immutable-tags"):
+	case len(tags) == 0:
+		in.ImmutableTags = []string{}
+		parts = append(parts, "lets all tags move")
+	default:
+		in.ImmutableTags = tags
+		parts = append(parts, "keeps the tags "+strings.Join(tags, ", ")+" where they are")
+	}
+	if len(parts) == 0 {
+		return in, "", usagef("nothing to change: give --visibility, --immutable-tags or both")
+	}
+	return in, strings.Join(parts, " and "), nil
 }
 
 // repoPath is where the API has a repository.

@@ -167,7 +167,7 @@ func TestBearersManageNothing(t *testing.T) {
 		"revoke": w.RevokeToken(ctx, boss, boss.TokenID), "revoke secret": w.RevokeSecret(ctx, boss, parse(t, w.token)),
 		"revoke another's": w.RevokeToken(ctx, boss, ann.TokenID),
 		"user":             w.CreateUser(ctx, boss, Account{Name: "new"}), "suspend": w.Suspend(ctx, boss, "ann"),
-		"repository": w.CreateRepository(ctx, boss, "admin/new", policy.Private), "visibility": w.SetVisibility(ctx, boss, "admin/packages", policy.Public),
+		"repository": w.CreateRepository(ctx, boss, "admin/new", policy.Private), "visibility": w.SetRepository(ctx, boss, "admin/packages", RepositorySettings{Visibility: policy.Public}),
 		"member": w.SetMember(ctx, boss, "acme", "ann", Member), "grant": w.Grant(ctx, boss, "admin/packages", "ann", policy.RoleAdmin),
 		"claim": err5,
 	} {

@@ -176,9 +176,11 @@ func TestAuthority(t *testing.T) {
 			return w.SetOrganization(ctx, s, "acme", OrgSettings{BaseRole: new(policy.RoleAdmin)})
 		},
 		"repository": func(s policy.Subject) error { return w.CreateRepository(ctx, s, "acme/new", policy.Public) },
-		"visibility": func(s policy.Subject) error { return w.SetVisibility(ctx, s, "acme/packages", policy.Public) },
+		"visibility": func(s policy.Subject) error {
+			return w.SetRepository(ctx, s, "acme/packages", RepositorySettings{Visibility: policy.Public})
+		},
 		"visibility of none": func(s policy.Subject) error {
-			return w.SetVisibility(ctx, s, "acme/none", policy.Public)
+			return w.SetRepository(ctx, s, "acme/none", RepositorySettings{Visibility: policy.Public})
 		},
 		"grant":           func(s policy.Subject) error { return w.Grant(ctx, s, "acme/packages", "eve", policy.RoleRead) },
 		"grant to a team": func(s policy.Subject) error { return w.Grant(ctx, s, "acme/packages", "@core", policy.RoleRead) },
@@ -222,7 +224,7 @@ func TestChangesRefuseWhatIsWrong(t *testing.T) {
 		wantKind(t, "repository "+name, w.CreateRepository(ctx, ann, name, policy.Private), ErrInvalid)
 	}
 	must(t, w.CreateRepository(ctx, ann, "ann/pub", policy.Private))
-	must(t, w.SetVisibility(ctx, ann, "ann/pub", policy.Public))
+	must(t, w.SetRepository(ctx, ann, "ann/pub", RepositorySettings{Visibility: policy.Public}))
 	_, _, err := w.MintToken(ctx, w.admin, Mint{User: "acme", Scopes: policy.AllScopes()})
 	wantKind(t, "a token of an organization", err, cache.ErrNotExist)
 	for name, c := range map[string]struct{ err, kind error }{
@@ -232,9 +234,9 @@ func TestChangesRefuseWhatIsWrong(t *testing.T) {
 		"same repository":    {w.CreateRepository(ctx, ann, "ann/packages", policy.Private), ErrExists},
 		"no visibility":      {w.CreateRepository(ctx, ann, "ann/x", ""), ErrInvalid},
 		"no such owner":      {w.CreateRepository(ctx, w.admin, "nobody/x", policy.Private), cache.ErrNotExist},
-		"public to private":  {w.SetVisibility(ctx, ann, "ann/pub", policy.Private), ErrConflict},
-		"public to internal": {w.SetVisibility(ctx, ann, "ann/pub", policy.Internal), ErrConflict},
-		"no such repository": {w.SetVisibility(ctx, w.admin, "ann/none", policy.Public), cache.ErrNotExist},
+		"public to private":  {w.SetRepository(ctx, ann, "ann/pub", RepositorySettings{Visibility: policy.Private}), ErrConflict},
+		"public to internal": {w.SetRepository(ctx, ann, "ann/pub", RepositorySettings{Visibility: policy.Internal}), ErrConflict},
+		"no such repository": {w.SetRepository(ctx, w.admin, "ann/none", RepositorySettings{Visibility: policy.Public}), cache.ErrNotExist},
 		"grant to nobody":    {w.Grant(ctx, ann, "ann/pub", "nobody", policy.RoleRead), cache.ErrNotExist},
 		"grant to org":       {w.Grant(ctx, ann, "ann/pub", "acme", policy.RoleRead), cache.ErrNotExist},
 		"unknown role":       {w.Grant(ctx, ann, "ann/pub", "ann", 9), ErrInvalid},

@@ -59,8 +59,13 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 		{"member.remove", func() error { return w.SetMember(ctx, w.admin, "acme", "bob", "") }, map[string]string{before: "role member"}},
 		{"repository.create", func() error { return w.CreateRepository(ctx, w.admin, "acme/tools", policy.Private) },
 			map[string]string{after: "visibility private"}},
-		{"repository.visibility", func() error { return w.SetVisibility(ctx, w.admin, "acme/tools", policy.Internal) },
+		{"repository.visibility", func() error {
+			return w.SetRepository(ctx, w.admin, "acme/tools", RepositorySettings{Visibility: policy.Internal})
+		},
 			map[string]string{before: "visibility private", after: "visibility internal"}},
+		{"repository.tags", func() error {
+			return w.SetRepository(ctx, w.admin, "acme/tools", RepositorySettings{ImmutableTags: []string{"v*", "1.*"}})
+		}, map[string]string{before: "immutable_tags none", after: "immutable_tags 1.* v*"}},
 		{"grant.set", func() error { return w.Grant(ctx, w.admin, "acme/tools", "bob", policy.RoleWrite) },
 			map[string]string{before: "role none", after: "role write"}},
 		{"grant.remove", func() error { return w.Grant(ctx, w.admin, "acme/tools", "bob", policy.RoleNone) },

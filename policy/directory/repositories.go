@@ -2,6 +2,9 @@ package directory
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 
 	"larder/cache"
 	"larder/policy"
@@ -72,12 +75,49 @@ func needRepository(r cache.Reader, full string) (Repository, error) {
 	return repo, nil
 }
 
-// SetVisibility changes who may read a repository without a grant. What was
-// public cannot be taken back. For the repository's admins. Errors:
+// RepositorySettings changes a repository; what is empty stays as it is.
+type RepositorySettings struct {
+	// Visibility says who may read it without a grant. What was public cannot be
+	// taken back.
+	Visibility policy.Visibility
+	// ImmutableTags are patterns of tags that stay on the version they were first
+	// given to; of no entry: none do. At most MaxTagPatterns.
+	ImmutableTags []string
+}
+
+// MaxTagPatterns is how many patterns of immutable tags a repository may have.
+const MaxTagPatterns = 50
+
+func (s *RepositorySettings) check(full string) error {
+	if s.Visibility != "" || s.ImmutableTags == nil {
+		if _, err := policy.ParseVisibility(string(s.Visibility)); err != nil {
+			return fail(ErrInvalid, "repository %.170s: %s", full, err)
+		}
+	}
+	if len(s.ImmutableTags) == 0 {
+		return nil // which takes all back, or leaves them
+	}
+	s.ImmutableTags = slices.Compact(slices.Sorted(slices.Values(s.ImmutableTags)))
+	if len(s.ImmutableTags) > MaxTagPatterns {
+		return fail(ErrInvalid, "repository %.170s: at most %d patterns of immutable tags, not %d", full, MaxTagPatterns, len(s.ImmutableTags))
+	}
+	for _, p := range s.ImmutableTags {
+		err := policy.CheckPattern(p)
+		if err == nil && strings.Contains(p, "/") {
+			err = fmt.Errorf("no tag has a slash, which %q asks for", p)
+		}
+		if err != nil {
+			return fail(ErrInvalid, "repository %.170s, immutable tags: %s", full, err)
+		}
+	}
+	return nil
+}
+
+// SetRepository changes the settings of a repository. For its admins. Errors:
 // ErrConflict, ErrInvalid, cache.ErrNotExist.
-func (d *Directory) SetVisibility(ctx context.Context, actor policy.Subject, full string, v policy.Visibility) error {
-	if _, err := policy.ParseVisibility(string(v)); err != nil {
-		return fail(ErrInvalid, "repository %.170s: %s", full, err)
+func (d *Directory) SetRepository(ctx context.Context, actor policy.Subject, full string, set RepositorySettings) error {
+	if err := set.check(full); err != nil {
+		return err
 	}
 	if err := d.mayIn(ctx, actor, full); err != nil {
 		return err
@@ -87,22 +127,68 @@ func (d *Directory) SetVisibility(ctx context.Context, actor policy.Subject, ful
 		if err != nil {
 			return err
 		}
-		if r.Visibility == policy.Public && v != policy.Public {
-			return fail(ErrConflict, "%s is public and stays so: others may hold what it published; make a new repository instead", full)
+		was := r
+		if set.Visibility != "" {
+			if err := d.admitVisibility(w, actor, r, set.Visibility); err != nil {
+				return err
+			}
+			r.Visibility = set.Visibility
 		}
-		if err := d.Admit(w, actor, full, v); err != nil {
-			return err
+		if set.ImmutableTags != nil {
+			r.ImmutableTags = set.ImmutableTags
 		}
-		old := r.Visibility
-		r.Visibility = v
 		if err := put(w, repositoryKey(r.Owner, r.Name), r); err != nil {
 			return err
 		}
-		return d.record(ctx, w, actor, audit.Record{
-			Action: "repository.visibility", Resource: audit.Resource{Repository: full},
-			Before: visibilityState(old), After: visibilityState(v),
-		})
+		for _, done := range set.records(was, r) {
+			if err := d.record(ctx, w, actor, done); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
+}
+
+// records tell what the settings have made of a repository.
+func (s *RepositorySettings) records(was, is Repository) (all []audit.Record) {
+	on := audit.Resource{Repository: is.Owner + "/" + is.Name}
+	if s.Visibility != "" {
+		all = append(all, audit.Record{
+			Action: "repository.visibility", Resource: on, Before: visibilityState(was.Visibility), After: visibilityState(is.Visibility),
+		})
+	}
+	if s.ImmutableTags != nil {
+		all = append(all, audit.Record{
+			Action: "repository.tags", Resource: on, Before: tagsState(was.ImmutableTags), After: tagsState(is.ImmutableTags),
+		})
+	}
+	return all
+}
+
+func (d *Directory) admitVisibility(r cache.Reader, actor policy.Subject, repo Repository, v policy.Visibility) error {
+	full := repo.Owner + "/" + repo.Name
+	if repo.Visibility == policy.Public && v != policy.Public {
+		return fail(ErrConflict, "%s is public and stays so: others may hold what it published; make a new repository instead", full)
+	}
+	return d.Admit(r, actor, full, v)
+}
+
+// Immutable reports whether a tag of a repository's packages stays where it is.
+// A repository that is not there keeps none.
+func (d *Directory) Immutable(ctx context.Context, repository, tag string) (bool, error) {
+	r, err := d.repository(ctx, repository)
+	if err != nil || r == nil {
+		return false, err
+	}
+	return slices.ContainsFunc(r.ImmutableTags, func(p string) bool { return policy.Match(p, tag) }), nil
+}
+
+func tagsState(patterns []string) audit.State {
+	words := "none"
+	if len(patterns) > 0 {
+		words = strings.Join(patterns, " ")
+	}
+	return audit.State{"immutable_tags": words}
 }
 
 func visibilityState(v policy.Visibility) audit.State {

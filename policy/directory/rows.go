@@ -42,6 +42,8 @@ type Repository struct {
 	Name       string            `json:"name"`
 	Visibility policy.Visibility `json:"visibility"`
 	Created    time.Time         `json:"created"`
+	// ImmutableTags are patterns of the tags that are set once.
+	ImmutableTags []string `json:"immutable_tags,omitempty"`
 }
 
 // Token is what is known of a token: all but its secret.

@@ -32,7 +32,7 @@ type Owners interface {
 type Repositories interface {
 	Repository(ctx context.Context, name string) (directory.Repository, error)
 	CreateRepository(ctx context.Context, actor policy.Subject, full string, v policy.Visibility) error
-	SetVisibility(ctx context.Context, actor policy.Subject, full string, v policy.Visibility) error
+	SetRepository(ctx context.Context, actor policy.Subject, full string, set directory.RepositorySettings) error
 	// Grant gives a user, or "@" and the name of a team of the owner, a role.
 	Grant(ctx context.Context, actor policy.Subject, full, grantee string, role policy.Role) error
 	// GrantPackage is Grant for a package that has grants of its own.

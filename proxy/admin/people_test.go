@@ -106,6 +106,16 @@ func TestRepositories(t *testing.T) {
 	w.want(200, "GET", "/api/v1/repos/acme/tools", "", "")
 	w.want(409, "PATCH", "/api/v1/repos/acme/tools", w.admin, `{"visibility":"private"}`)
 	w.want(400, "PATCH", "/api/v1/repos/acme/tools", w.admin, `{"visibility":""}`)
+	w.want(400, "PATCH", "/api/v1/repos/acme/tools", w.admin, `{}`)
+	w.want(400, "PATCH", "/api/v1/repos/acme/tools", w.admin, `{"immutable_tags":["a/b"]}`)
+	w.want(204, "PATCH", "/api/v1/repos/acme/tools", w.admin, `{"immutable_tags":["v*"]}`)
+	if text := w.want(200, "GET", "/api/v1/repos/acme/tools", w.admin, ""); !strings.Contains(text, `"immutable_tags":["v*"]`) {
+		t.Errorf("the repository is %s", text)
+	}
+	w.want(204, "PATCH", "/api/v1/repos/acme/tools", w.admin, `{"immutable_tags":[]}`)
+	if text := w.want(200, "GET", "/api/v1/repos/acme/tools", w.admin, ""); strings.Contains(text, "immutable_tags") {
+		t.Errorf("the repository is %s", text)
+	}
 }
 
 func TestClaims(t *testing.T) {

@@ -14,7 +14,9 @@ type Repository struct {
 	Name       string            `json:"name" doc:"Full name, OWNER/NAME."`
 	Visibility policy.Visibility `json:"visibility" doc:"Who may read it without a grant."`
 	Created    time.Time         `json:"created_at,omitzero" doc:"When it was made."`
-	Role       policy.Role       `json:"role,omitzero" doc:"What the caller may do there, without what its visibility adds; absent for none."`
+	// ImmutableTags are told to whoever may read the repository.
+	ImmutableTags []string    `json:"immutable_tags,omitempty" doc:"Patterns of container tags that stay on the image they were first given to; absent: none."`
+	Role          policy.Role `json:"role,omitzero" doc:"What the caller may do there, without what its visibility adds; absent for none."`
 }
 
 // NewRepository is the body of POST /api/v1/repos.
@@ -42,7 +44,7 @@ func (c *call) repository(name string) (Repository, error) {
 	if err != nil {
 		return Repository{}, err
 	}
-	shown := Repository{Name: r.Owner + "/" + r.Name, Visibility: r.Visibility, Created: r.Created}
+	shown := Repository{Name: r.Owner + "/" + r.Name, Visibility: r.Visibility, Created: r.Created, ImmutableTags: r.ImmutableTags}
 	if !c.caller.Anonymous() {
 		if shown.Role, err = c.Directory.Role(ctx, c.caller.User, policy.Resource{Repository: name}); err != nil {
 			return Repository{}, err
@@ -103,9 +105,14 @@ func (c *call) listRepositories(q repositoriesQuery, _ none) (RepositoryList, er
 
 // RepositorySettings is the body of PATCH /api/v1/repos/{owner}/{name}.
 type RepositorySettings struct {
-	Visibility policy.Visibility `json:"visibility" doc:"Who may read it without a grant. What was public cannot be taken back."`
+	Visibility    policy.Visibility `json:"visibility,omitempty" doc:"Who may read it without a grant. What was public cannot be taken back. Absent: as it is."`
+	ImmutableTags []string          `json:"immutable_tags,omitzero" max:"50" doc:"Patterns of container tags that stay on the image they were first given to, such as v* or 1.2.*; an empty list takes all back. Absent: as it is."`
 }
 
 func (c *call) setRepository(_ none, in RepositorySettings) (none, error) {
-	return none{}, c.Directory.SetVisibility(c.r.Context(), c.caller, c.fullName(), in.Visibility)
+	if in.Visibility == "" && in.ImmutableTags == nil {
+		return none{}, bad("the body changes nothing: give visibility, immutable_tags or both")
+	}
+	return none{}, c.Directory.SetRepository(c.r.Context(), c.caller, c.fullName(),
+		directory.RepositorySettings{Visibility: in.Visibility, ImmutableTags: in.ImmutableTags})
 }
