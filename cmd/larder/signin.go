@@ -29,10 +29,13 @@ func (u *upstreams) outlet(c config.Upstream, client *upstream.Client) (outlet, 
 // alarm tells the operator what clients are told as missing. What needs no
 // credential of ours may be missing indeed.
 func (u *upstreams) alarm(a signin.Alarm) {
-	line := u.log.Warn()
-	if a.Credential {
+	line, event, message := u.log.Warn(), "upstream.refused", "an upstream refuses us, and clients are told that it has no such thing: "
+	switch {
+	case a.Status == 0:
+		event, message = "upstream.guest", "an upstream is asked as a guest, although there is a credential: "
+	case a.Credential:
 		line = u.log.Error()
 	}
-	line.Str("event", "upstream.refused").Str("upstream", a.Upstream).Str("host", a.Host).Int("status", a.Status).
-		Str("scope", a.Scope).Msg("an upstream refuses us, and clients are told that it has no such thing: " + a.Reason)
+	line.Str("event", event).Str("upstream", a.Upstream).Str("host", a.Host).Int("status", a.Status).
+		Str("scope", a.Scope).Msg(message + a.Reason)
 }

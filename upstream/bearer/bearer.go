@@ -208,9 +208,14 @@ func (f *Fetcher) hide(err error, scope, reason string) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	a := Alarm{Upstream: f.id, Host: e.Host, Status: e.Status, Scope: scope, Credential: !f.guest, Reason: reason}
+	f.alarm(Alarm{Host: e.Host, Status: e.Status, Scope: scope, Reason: reason})
+	return e.Missing()
+}
+
+// alarm tells the operator, unless that was done a short time ago.
+func (f *Fetcher) alarm(a Alarm) {
+	a.Upstream, a.Credential = f.id, !f.guest
 	if f.alarms.due(a, f.options.Now()) {
 		f.options.Alarm(a)
 	}
-	return e.Missing()
 }

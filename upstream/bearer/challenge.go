@@ -55,6 +55,12 @@ func absolute(realm string) (string, error) {
 	return u.String(), nil
 }
 
+// host returns the host of the token service, with its port.
+func (c challenge) host() string {
+	_, rest, _ := strings.Cut(c.realm, "://")
+	return rest[:strings.IndexAny(rest+"/", "/?")]
+}
+
 // ask returns the address to ask for a token at.
 func (c challenge) ask() string {
 	q := url.Values{}

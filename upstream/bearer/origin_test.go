@@ -98,13 +98,25 @@ func TestGuestsAskPublicRealms(t *testing.T) {
 			w := newWorld(t, ocitest.Options{Auth: ocitest.Bearer, RealmElsewhere: true, Guests: guests}, change)
 			realm := &world{Registry: w.Registry}
 			realm.speakTo(t, w.Tokens.URL)
-			f, err := bearer.New(publicly{w.client, w.Tokens.URL, realm.client}, bearer.Options{Now: w.now})
+			var told []bearer.Alarm
+			f, err := bearer.New(publicly{w.client, w.Tokens.URL, realm.client}, bearer.Options{Now: w.now, Alarm: func(a bearer.Alarm) { told = append(told, a) }})
 			if err != nil {
 				t.Fatal(err)
 			}
 			w.Fetcher = f
 			if guests {
 				w.get(t, "v2/a/manifests/v1")
+				// Pulls go well, but as a guest: a credential that is not used must be told of.
+				if signs := w.client.Config().Auth.Type != ""; signs != (len(told) == 1) || signs && (told[0].Status != 0 || !strings.Contains(told[0].Reason, "allow_hosts")) {
+					t.Errorf("alarms %+v", told)
+				}
+				w.advance(4 * time.Minute)
+				w.get(t, "v2/a/manifests/v1")
+				if len(told) > 1 {
+					t.Errorf("told again: %+v", told)
+				}
+				w.Tokens.Forget()
+				w.get(t, "v2/b/manifests/v1")
 			} else {
 				w.fails(t, "v2/a/manifests/v1", upstream.ErrNotExist)
 			}
