@@ -27,7 +27,7 @@ func (n *node) handlers(reload func(context.Context) error) (map[string]http.Han
 		Failed: func(id string, err error) { n.log.Error().Str("request_id", id).Err(err).Msg("request failed") },
 	}
 	for _, m := range n.mounts {
-		entry := n.cfg.Registries[m.Name()]
+		entry := n.entry(m.Name())
 		opt.Registries = append(opt.Registries, admin.Registry{
 			Mount: m, Hosted: entry.Hosted, Upstreams: entry.Upstreams, Explain: m.Explain, ResetOrigin: m.ResetOrigin, Approve: m.Approve,
 		})

@@ -70,6 +70,9 @@ func liveServer(t *testing.T, config string) *live {
 	l.must(os.WriteFile(file, []byte(config), 0o600))
 	l.configFile = file
 	flags := &serveFlags{file: file, listen: "127.0.0.1:0", data: filepath.Join(t.TempDir(), "data"), upstreams: []string{"npm=" + l.far.URL}}
+	if !strings.Contains(config, "oci: null") {
+		flags.upstreams = append(flags.upstreams, "oci="+nowhere)
+	}
 	cfg, err := flags.load()
 	l.must(err)
 	cfg.Log.Format = "text" // access lines then go where the others do
@@ -85,6 +88,9 @@ func liveServer(t *testing.T, config string) *live {
 	l.run(flags, d)
 	return l
 }
+
+// nowhere is an upstream that does not answer.
+const nowhere = "http://127.0.0.1:9"
 
 // plainClient follows no redirect, reuses connections and asks for no coding.
 func plainClient() *http.Client {
@@ -160,6 +166,9 @@ func (l *live) ask(a ask) answer {
 	}
 	for _, line := range a.header {
 		name, value, _ := strings.Cut(line, ": ")
+		if name == "Content-Type" {
+			r.Header.Del(name)
+		}
 		r.Header.Add(name, value)
 	}
 	w, err := l.client.Do(r)

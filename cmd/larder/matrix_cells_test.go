@@ -10,7 +10,18 @@ import (
 
 // ways are the paths of a registry by which a package of a home is reached.
 func ways(f matrixFormat, home string) []string {
+	if f.at != nil {
+		return f.at(home)
+	}
 	return []string{"/" + f.name + "/", "/r/acme/" + home + "/" + f.name + "/"}
+}
+
+// known is a version as the API knows it.
+func (f matrixFormat) known(version string) string {
+	if f.stored == nil {
+		return version
+	}
+	return f.stored(version)
 }
 
 // reads tries every way to read a package of a home, and compares what is
@@ -143,6 +154,9 @@ func (m *matrix) publishes(f matrixFormat, c matrixCaller, home, want string) {
 				m.t.Errorf("%s: %s: %d, want %d", c.name, a, got.status, f.created)
 			}
 			reads := f.reads(at, pkg, version)
+			if f.writes != nil {
+				m.further(c, f.writes(at, pkg), want)
+			}
 			if there := m.as(m.admin, reads[len(reads)-1]).status == 200; there != (want == "ok") {
 				m.t.Errorf("%s: %s: %d, and the bytes are there: %v", c.name, a, got.status, there)
 			}
@@ -160,18 +174,21 @@ func (m *matrix) changes(f matrixFormat, c matrixCaller, wants []string) {
 	for _, at := range ways(f, "private") {
 		for i := range len(f.deletes(m, at, pkg, "x")) + 1 {
 			version := m.fresh(f)
-			all := append(f.deletes(m, at, pkg, version), ask{method: "DELETE", path: purl + version})
+			all := append(f.deletes(m, at, pkg, version), ask{method: "DELETE", path: purl + f.known(version)})
 			n++
 			m.checkWrite(c, all[i], m.sent(c, n, all[i]), wants[0])
 			m.present(f, pkg, version, wants[0] != "ok")
+		}
+		if f.removes != nil {
+			m.further(c, f.removes(at, pkg), wants[0])
 		}
 		for i, a := range f.settings(at, pkg) {
 			m.checkWrite(c, a, m.sent(c, n+i, a), wants[2])
 		}
 	}
 	version := m.fresh(f)
-	m.want(200, m.admin, ask{method: "DELETE", path: purl + version})
-	restore := ask{method: "POST", path: back + version}
+	m.want(200, m.admin, ask{method: "DELETE", path: purl + f.known(version)})
+	restore := ask{method: "POST", path: back + f.known(version)}
 	m.checkWrite(c, restore, m.sent(c, n, restore), wants[1])
 	m.present(f, pkg, version, wants[1] == "ok")
 	for i, a := range []ask{
@@ -185,7 +202,7 @@ func (m *matrix) changes(f matrixFormat, c matrixCaller, wants []string) {
 // present looks whether a version's bytes can be read.
 func (m *matrix) present(f matrixFormat, pkg, version string, want bool) {
 	m.t.Helper()
-	reads := f.reads("/"+f.name+"/", pkg, version)
+	reads := f.reads(ways(f, "")[0], pkg, version)
 	if got := m.as(m.admin, reads[len(reads)-1]); (got.status == 200) != want {
 		m.t.Errorf("%s %s: %d, want it there: %v", pkg, version, got.status, want)
 	}

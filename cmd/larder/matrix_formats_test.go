@@ -30,6 +30,13 @@ type matrixFormat struct {
 	// Those of the API are tried for all formats.
 	deletes  func(m *matrix, at, pkg, version string) []ask
 	settings func(at, pkg string) []ask
+	// at lists the paths by which packages of a home are reached; nil: the registry's
+	// own and that of the repository.
+	at func(home string) []string
+	// stored is the version as the API knows it; nil: the same.
+	stored func(version string) string
+	// writes and removes are what else takes the right to publish and to delete; nil: nothing.
+	writes, removes func(at, pkg string) []ask
 	// created is the status of a publish.
 	created int
 	// repositoryScoped formats ask for the scope repo beside.
@@ -60,7 +67,7 @@ func matrixFormats() []matrixFormat {
 		settings: func(at, pkg string) []ask {
 			return []ask{{method: "POST", path: at + "-/package/" + pkg + "/access", body: `{"access":"restricted"}`}}
 		},
-	}}
+	}, containerMatrix()}
 }
 
 // npmRevision is what a client must know of a package before it deletes of it.

@@ -50,6 +50,8 @@ type node struct {
 	upstreams *upstreams
 	engine    *registry.Engine
 	mounts    []*registry.Registry
+	// containers are those of the mounts that are below /v2/; nil for none.
+	containers *proxy.Containers
 
 	draining sync.Once
 	gone     chan struct{} // closed when draining begins
@@ -57,11 +59,11 @@ type node struct {
 }
 
 // formatList is every format of this build.
-func formatList(c config.Publish, clock func() time.Time) (*all.List, error) {
-	return all.New(npm.New(npm.Options{MaxTarball: int64(c.MaxSize), Clock: clock}))
+func formatList(c *config.Loaded, clock func() time.Time) (*all.List, error) {
+	return all.New(npm.New(npm.Options{MaxTarball: int64(c.Publish.MaxSize), Clock: clock}), containers(c))
 }
 
-func formatNames() []string { return []string{"npm"} }
+func formatNames() []string { return []string{"npm", config.Containers} }
 
 func openNode(ctx context.Context, cfg *config.Loaded, log zerolog.Logger, clock func() time.Time) (*node, error) {
 	n := &node{cfg: cfg, log: log, clock: clock, locks: &refs.Locks{}, gone: make(chan struct{}), metrics: admin.NewMetrics(version())}
@@ -170,7 +172,7 @@ func (n *node) openPeople(ctx context.Context) error {
 }
 
 func (n *node) openRegistries(context.Context) error {
-	list, err := formatList(n.cfg.Publish, n.clock)
+	list, err := formatList(n.cfg, n.clock)
 	if err != nil {
 		return err
 	}
@@ -191,6 +193,9 @@ func (n *node) openRegistries(context.Context) error {
 	}
 	n.metrics.Uploads(n.engine.OpenUploads)
 	for name, r := range n.cfg.Registries {
+		if name == config.Containers {
+			continue
+		}
 		f, err := list.Find(r.Format)
 		if err != nil {
 			return fmt.Errorf("registry %s: %w", name, err)
@@ -202,6 +207,11 @@ func (n *node) openRegistries(context.Context) error {
 			Hint:      func() string { return n.upstreams.hint(ids) },
 		}))
 	}
+	f, err := list.Find(config.Containers)
+	if err != nil {
+		return err
+	}
+	n.openContainers(f)
 	return nil
 }
 
@@ -218,13 +228,18 @@ func (n *node) edge(reload func(context.Context) error) (http.Handler, error) {
 	opt := proxy.Options{
 		Identifier: n.metrics.Identifier(n.accounts), Authorizer: n.metrics.Authorizer(n.directory), Accounts: n.metrics.Accounts(n.accounts),
 		PublicURL: n.cfg.PublicURL, Log: n.requests, Metrics: n.metrics, Hosts: map[string]string{},
-		Handlers: handlers, Refusals: refusals{n},
+		Handlers: handlers, Refusals: refusals{n}, Containers: n.containers,
 	}
 	for _, m := range n.mounts {
-		opt.Mounts = append(opt.Mounts, m)
+		if m.Format().Name() != config.Containers {
+			opt.Mounts = append(opt.Mounts, m)
+		}
 	}
 	for name, r := range n.cfg.Registries {
 		for _, host := range r.Hosts {
+			if name == config.Containers {
+				break
+			}
 			opt.Hosts[host] = name
 		}
 	}

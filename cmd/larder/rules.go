@@ -18,7 +18,7 @@ type ordered interface {
 }
 
 // orders returns the order of each format's versions, nil where it has none.
-func orders(c config.Publish) (func(format string) func(a, b string) int, error) {
+func orders(c *config.Loaded) (func(format string) func(a, b string) int, error) {
 	list, err := formatList(c, time.Now)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func orders(c config.Publish) (func(format string) func(a, b string) int, error)
 
 // checkRules says what is wrong with the rules of a configuration.
 func checkRules(cfg *config.Loaded) error {
-	compare, err := orders(cfg.Publish)
+	compare, err := orders(cfg)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func checkRules(cfg *config.Loaded) error {
 // openRules puts the rules of the configuration in force, with the waivers that
 // were given while an earlier server ran.
 func (n *node) openRules(ctx context.Context) error {
-	compare, err := orders(n.cfg.Publish)
+	compare, err := orders(n.cfg)
 	if err != nil {
 		return err
 	}

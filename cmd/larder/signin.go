@@ -16,7 +16,7 @@ type outlet struct {
 
 // outlet makes the way in which a client is used for its format.
 func (u *upstreams) outlet(c config.Upstream, client *upstream.Client) (outlet, error) {
-	if c.Format != "oci" {
+	if c.Format != config.Containers {
 		return outlet{client, client}, nil
 	}
 	signed, err := signin.New(client, signin.Options{Now: u.clock, Alarm: u.alarm})

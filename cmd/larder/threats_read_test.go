@@ -48,6 +48,9 @@ func TestThreat02SpellingsOfEveryFormat(t *testing.T) {
 					want := m.sent(c, 0, plain)
 					for _, s := range spellings(pkg) {
 						a := f.reads(at, pkg, "1.0.0")[i]
+						if strings.Contains(pkg, "/") { // a slash in a name is never encoded
+							s = strings.NewReplacer("%2F", "/", "%2f", "/").Replace(s)
+						}
 						a.path = strings.ReplaceAll(a.path, pkg, s)
 						if got := m.sent(c, 0, a); got.told(pkg, "X") != want.told(pkg, "X") {
 							t.Errorf("%s: %s: %d, as %s: %d", c.name, plain, want.status, a.path, got.status)
@@ -57,7 +60,7 @@ func TestThreat02SpellingsOfEveryFormat(t *testing.T) {
 			}
 		}
 		// What is encoded twice is another name, and a name with a per cent sign is none.
-		double := strings.ReplaceAll(f.reads("/"+f.name+"/", pkg, "1.0.0")[0].path, pkg, strings.ReplaceAll(spellings(pkg)[0], "%", "%25"))
+		double := strings.ReplaceAll(f.reads(ways(f, "private")[0], pkg, "1.0.0")[0].path, pkg, strings.ReplaceAll(spellings(pkg)[0], "%", "%25"))
 		if got := m.as(m.admin, ask{method: "GET", path: double}); got.status != 400 && got.status != 404 {
 			t.Errorf("encoded twice: %d", got.status)
 		}
@@ -95,6 +98,9 @@ func listings(f matrixFormat) []string {
 	if f.name == "npm" {
 		all = append(all, "/npm/-/v1/search?text=private", "/npm/-/v1/search?text=", "/npm/-/v1/search?text=acme&size=250", "/npm/-/org/acme/package", "/npm/-/user/keeper/package",
 			"/npm/-/all", "/npm/-/_view/starredByUser?key=%22keeper%22", "/r/acme/private/npm/-/v1/search?text=here")
+	}
+	if f.name == "oci" {
+		all = append(all, "/v2/_catalog", "/v2/_catalog?n=1000&last=a", "/v2/mirror/oci/_catalog")
 	}
 	return all
 }

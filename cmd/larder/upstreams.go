@@ -34,6 +34,7 @@ type upstreams struct {
 	found   map[string]discover.Found // by format
 	late    map[string]bool           // formats whose client did not answer yet
 	clients map[string]outlet
+	mirrors mirrors
 }
 
 func newUpstreams(cfg *config.Loaded, log zerolog.Logger, m *admin.Metrics, clock func() time.Time) (*upstreams, error) {
@@ -73,7 +74,7 @@ func (u *upstreams) prepare(cfg *config.Loaded) (use func(), err error) {
 				return
 			}
 		}
-		u.cfg, u.clients = cfg, made
+		u.cfg, u.clients, u.mirrors = cfg, made, mirrorsOf(cfg, u.found[config.Containers])
 	}, nil
 }
 
@@ -112,12 +113,10 @@ func (u *upstreams) make(cfg *config.Loaded) (map[string]outlet, error) {
 // change prepares a changed configuration, once the addresses of this one are
 // known.
 func (u *upstreams) change(ctx context.Context, cfg *config.Loaded) (use func(), err error) {
-	select {
-	case <-u.searched:
-		return u.prepare(cfg)
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := u.settled(ctx); err != nil {
+		return nil, err
 	}
+	return u.prepare(cfg)
 }
 
 // start looks for the addresses that no one configured, beside the start.
@@ -186,13 +185,14 @@ func noUpstream(format string) string {
 
 // wanted lists the formats whose upstream is to be found.
 func (u *upstreams) wanted() []string {
-	if u.cfg.Offline {
-		// Asking the clients makes no connection, but nothing would use the answer.
-		return nil
-	}
 	seen := map[string]bool{}
 	var list []string
 	for _, c := range u.cfg.Upstreams {
+		if u.cfg.Offline && c.Format != config.Containers {
+			// Asking the clients makes no connection, but nothing would use the answer;
+			// of containers it says what their names mean.
+			continue
+		}
 		if c.URL.Reveal() == config.Auto && !seen[c.Format] {
 			seen[c.Format] = true
 			list = append(list, c.Format)
@@ -239,10 +239,8 @@ func complete(known []discover.Found, wanted []string) bool {
 
 // sources returns the upstreams of a registry, once they are known.
 func (u *upstreams) sources(ctx context.Context, ids []string) ([]registry.Source, error) {
-	select {
-	case <-u.searched:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := u.settled(ctx); err != nil {
+		return nil, err
 	}
 	u.mu.RLock()
 	defer u.mu.RUnlock()

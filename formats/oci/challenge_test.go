@@ -35,7 +35,7 @@ func TestChallenge(t *testing.T) {
 		{host + "/v2/mirror/up/", "GET /alpine/manifests/x", true, false, `,scope="repository:mirror/up/alpine:pull"`},
 		{host + "/v2/mirror/up/", "DELETE /a/b/manifests/x", true, false, `,scope="repository:mirror/up/a/b:delete"`},
 	} {
-		f := New(Options{Mirror: c.mirror, Library: c.mirror})
+		f := New(Options{Mirror: c.mirror, Library: always})
 		req, err := parse(t, f, expand(c.line))
 		if err != nil {
 			t.Fatalf("%s: %v", c.line, err)

@@ -1,6 +1,9 @@
 package oci
 
-import "strings"
+import (
+	"context"
+	"strings"
+)
 
 const defaultMaxBlob = 10 << 30 // bytes
 
@@ -9,19 +12,20 @@ type Options struct {
 	// Mirror says that the registry hands on another one's images: it takes no
 	// pushes, and a deletion evicts from the cache.
 	Mirror bool
-	// Library says that the mirrored registry keeps images with names of one
-	// part under library/.
-	Library bool
+	// Library says whether the mirrored registry keeps images with names of one
+	// part under library/. It may wait until that is known; nil: it does not.
+	Library func(ctx context.Context) bool
 	// MaxBlob is the largest blob that is taken, in bytes; default 10 GiB.
 	MaxBlob int64
 }
 
 // Format is the OCI distribution protocol as a formats.Format.
 type Format struct {
-	mirror, library bool
-	maxBlob         int64       // bytes
-	maxManifest     int64       // bytes
-	buffers         chan []byte // of uploads under way; nil ones are yet to be made
+	mirror      bool
+	library     func(ctx context.Context) bool
+	maxBlob     int64       // bytes
+	maxManifest int64       // bytes
+	buffers     chan []byte // of uploads under way; nil ones are yet to be made
 }
 
 // New builds the format.
@@ -29,8 +33,11 @@ func New(opt Options) *Format {
 	if opt.MaxBlob <= 0 {
 		opt.MaxBlob = defaultMaxBlob
 	}
+	if opt.Library == nil || !opt.Mirror {
+		opt.Library = func(context.Context) bool { return false }
+	}
 	f := &Format{
-		mirror: opt.Mirror, library: opt.Mirror && opt.Library, maxBlob: opt.MaxBlob, maxManifest: defaultMaxManifest,
+		mirror: opt.Mirror, library: opt.Library, maxBlob: opt.MaxBlob, maxManifest: defaultMaxManifest,
 		buffers: make(chan []byte, largeCopies),
 	}
 	for range largeCopies {
@@ -55,9 +62,9 @@ func (*Format) Owner(pkg string) string {
 }
 
 // Alias is the name of one part by which clients know an image of a library.
-func (f *Format) Alias(pkg string) string {
+func (f *Format) Alias(ctx context.Context, pkg string) string {
 	short, ok := strings.CutPrefix(pkg, "library/")
-	if !f.library || !ok || strings.Contains(short, "/") {
+	if !ok || strings.Contains(short, "/") || !f.library(ctx) {
 		return ""
 	}
 	return short

@@ -59,9 +59,10 @@ func (s *serving) done(status int, fields http.Header) error {
 	return nil
 }
 
-// json sends a list that changes.
-func (s *serving) json(mediaType string, body []byte, private bool) error {
+// json sends a list that changes, as one for the caller alone: where strangers may
+// read nothing that is so of public images too, and only the engine knows.
+func (s *serving) json(mediaType string, body []byte) error {
 	return formats.Reply(s.w, s.r, &formats.Content{
-		Bytes: body, Size: int64(len(body)), MediaType: mediaType, Private: private, Result: formats.Hosted,
+		Bytes: body, Size: int64(len(body)), MediaType: mediaType, Private: true, Result: formats.Hosted,
 	})
 }

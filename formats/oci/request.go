@@ -95,7 +95,7 @@ func (f *Format) place(r *http.Request, path []string) (shape, target, error) {
 	}
 	t.spoken = strings.Join(name, "/")
 	t.name = t.spoken
-	if f.library && len(name) == 1 {
+	if len(name) == 1 && f.library(r.Context()) {
 		t.name = "library/" + t.name
 	}
 	return sh, t, checkName(r, t.spoken)

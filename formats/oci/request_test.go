@@ -140,7 +140,7 @@ func TestPathsAreReadFromTheRight(t *testing.T) {
 // one below library/.
 func TestMirrors(t *testing.T) {
 	d := digest(sha256Digest())
-	hub := New(Options{Mirror: true, Library: true})
+	hub := New(Options{Mirror: true, Library: always})
 	checkParse(t, hub, []parseCase{
 		{"GET /alpine/manifests/1", policy.Read, target{op: opManifest, name: "library/alpine", spoken: "alpine", tag: "1"}},
 		{"GET /library/alpine/manifests/1", policy.Read, target{op: opManifest, name: "library/alpine", tag: "1"}},
@@ -158,7 +158,7 @@ func TestMirrors(t *testing.T) {
 			t.Errorf("%s: %v, allowed %v", line, err, method)
 		}
 	}
-	if req, err := parse(t, New(Options{Library: true}), "GET /alpine/tags/list"); err != nil || req.Package != "alpine" {
+	if req, err := parse(t, New(Options{Library: always}), "GET /alpine/tags/list"); err != nil || req.Package != "alpine" {
 		t.Errorf("library is for mirrors: %+v, %v", req, err)
 	}
 }

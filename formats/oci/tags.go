@@ -11,8 +11,7 @@ import (
 const mediaJSON = "application/json"
 
 func (s *serving) serveTags() error {
-	p, err := s.Registry.Package(s.r.Context(), s.t.name)
-	if err != nil {
+	if _, err := s.Registry.Package(s.r.Context(), s.t.name); err != nil {
 		return err
 	}
 	tags := func(yield func(string, error) bool) {
@@ -30,7 +29,7 @@ func (s *serving) serveTags() error {
 	if err != nil {
 		return err
 	}
-	return s.json(mediaJSON, body, p.Visibility != policy.Public)
+	return s.json(mediaJSON, body)
 }
 
 // serveCatalog lists the images that the caller may read. Clients that hold
@@ -61,7 +60,7 @@ func (s *serving) serveCatalog() error {
 	if err != nil {
 		return err
 	}
-	return s.json(mediaJSON, body, true)
+	return s.json(mediaJSON, body)
 }
 
 // take collects the page that was asked for, and says where the next one is.
@@ -81,7 +80,7 @@ func (s *serving) link(value string) { s.w.Header()["Link"] = []string{value} }
 
 // serveReferrers lists the manifests that refer to one, which need not exist.
 func (s *serving) serveReferrers() error {
-	p, err := s.Registry.Package(s.r.Context(), s.t.name)
+	_, err := s.Registry.Package(s.r.Context(), s.t.name)
 	if errors.Is(err, formats.ErrNotFound) {
 		return s.noReferrers(err)
 	}
@@ -96,7 +95,7 @@ func (s *serving) serveReferrers() error {
 		s.link(next(s.r.URL, 0, list.last))
 	}
 	filtered(s.w.Header(), s.t.artifactType)
-	return s.json(typeIndex, list.body, p.Visibility != policy.Public)
+	return s.json(typeIndex, list.body)
 }
 
 // noReferrers answers for an image that is not there: whoever could push it may
@@ -113,7 +112,7 @@ func (s *serving) noReferrers(missing error) error {
 		return missing
 	}
 	filtered(s.w.Header(), s.t.artifactType)
-	return s.json(typeIndex, []byte(indexHead+indexTail), true)
+	return s.json(typeIndex, []byte(indexHead+indexTail))
 }
 
 func (s *serving) referrers() iter.Seq2[referrer, error] {

@@ -175,7 +175,7 @@ func (w *world) openRegistry() {
 	w.hosted = w.engine.Registry(registry.Spec{Name: "oci", Format: oci.New(w.opt), Hosted: true})
 	places := &proxy.Containers{Hosted: w.hosted, Mirrors: map[string]proxy.Mount{}}
 	if w.far != nil {
-		for id, opt := range map[string]oci.Options{"far": {Mirror: true}, "lib": {Mirror: true, Library: true}} {
+		for id, opt := range map[string]oci.Options{"far": {Mirror: true}, "lib": {Mirror: true, Library: func(context.Context) bool { return true }}} {
 			places.Mirrors[id] = w.engine.Registry(registry.Spec{
 				Name: "mirror/" + id, World: id, Negative: 10 * time.Second, Format: oci.New(opt), Upstreams: w.sources(id),
 			})

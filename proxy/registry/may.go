@@ -13,7 +13,7 @@ import (
 // packages.
 type Aliased interface {
 	// Alias returns the other name of a package, "" for none.
-	Alias(pkg string) string
+	Alias(ctx context.Context, pkg string) string
 }
 
 // speak notes a registry whose name has a slash: clients write it before the

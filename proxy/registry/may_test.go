@@ -13,7 +13,7 @@ import (
 // doubled has a second name for what is below library/.
 type doubled struct{ *plain }
 
-func (doubled) Alias(pkg string) string {
+func (doubled) Alias(_ context.Context, pkg string) string {
 	short, ok := strings.CutPrefix(pkg, "library/")
 	if !ok {
 		return ""

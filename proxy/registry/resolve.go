@@ -130,7 +130,7 @@ func (r *Registry) resource(ctx context.Context, repository string, a policy.Act
 		return r.wholeResource(ctx, repository, res)
 	}
 	if two, ok := r.spec.Format.(Aliased); ok {
-		res.Alias = two.Alias(pkg)
+		res.Alias = two.Alias(ctx, pkg)
 	}
 	o, err := r.lookup(ctx, pkg)
 	if err != nil {

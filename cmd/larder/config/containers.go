@@ -37,6 +37,9 @@ func (k *checker) containerUpstream(name string, u Upstream) {
 	if !component.MatchString(name) {
 		k.fail(key, "the name of a container upstream is a part of image names (mirror/%s/…), which clients take as words of a-z and 0-9, joined by one dot, one or two underscores, or dashes", name)
 	}
+	if address := strings.TrimSuffix(u.URL.Reveal(), "/"); strings.HasSuffix(address, "/v2") {
+		k.fail(key+".url", "the address ends before /v2: clients write that themselves")
+	}
 	for _, ns := range u.Namespaces {
 		if ns == "" || strings.ContainsAny(ns, "/ @?") {
 			k.fail(key+".namespaces", "%q is not of the form host or host:port", ns)

@@ -79,6 +79,7 @@ func TestContainerMistakes(t *testing.T) {
 		"upstreams: {oci: {hosts: ['a.example:80']}}\n":                                                      `upstreams.oci.hosts: "a.example:80" is no host name`,
 		"upstreams: {oci: {namespaces: ['https://a.example']}}\n":                                            `"https://a.example" is not of the form host or host:port`,
 		"upstreams: {oci: {namespaces: [A.example]}, b: {format: oci, namespaces: [a.example]}}\n":           "upstreams.oci.namespaces: A.example belongs to the upstream b already",
+		"upstreams: {oci: {url: 'https://a.example/v2/'}}\n":                                                 "upstreams.oci.url: the address ends before /v2",
 		"upstreams: {oci: {allow: ['a/**/b']}}\n":                                                            "upstreams.oci.allow: pattern",
 		"upstreams: {oci: {deny: ['']}}\n":                                                                   "upstreams.oci.deny: a name pattern is empty",
 		"upstreams: {a..b: {format: oci}}\n":                                                                 "upstreams.a..b: the name of a container upstream is a part of image names",
