@@ -156,15 +156,15 @@ func (b *bound) Packages(ctx context.Context, after string) iter.Seq2[*formats.P
 
 // next reads the first hosted package whose name comes after the one given; a
 // transaction each, so that a long listing keeps no old versions alive.
-func (b *bound) next(ctx context.Context, after string) (*head, error) {
+func (r *Registry) next(ctx context.Context, after string) (*head, error) {
 	var first *head
-	err := b.engine.opt.Index.View(ctx, func(r cache.Reader) error {
-		prefix := append(key(rowPackage, b.spec.Format.Name()), 0)
+	err := r.engine.opt.Index.View(ctx, func(v cache.Reader) error {
+		prefix := append(key(rowPackage, r.spec.Format.Name()), 0)
 		var from []byte
 		if after != "" {
-			from = packageKey(b.spec.Format.Name(), after, 0xff)
+			from = packageKey(r.spec.Format.Name(), after, 0xff)
 		}
-		for row, err := range r.Scan(prefix, from) {
+		for row, err := range v.Scan(prefix, from) {
 			if err != nil {
 				return err
 			}

@@ -92,10 +92,22 @@ func ownerOf(repository string) string {
 }
 
 func (b *bound) commit(ctx context.Context, c formats.Change, asked policy.Resource, fn func(formats.Tx) error) error {
-	e, format := b.engine, b.spec.Format.Name()
+	begin := func(cache.Writer) (*tx, error) {
+		return &tx{asked: asked, actor: b.caller, begun: c, home: asked.Repository}, nil
+	}
+	return b.transact(ctx, c.Package, begin, func(t *tx) error { return fn(t) })
+}
+
+// transact runs fn in one transaction on a hosted package. begin says who does
+// it, and where the package is.
+func (r *Registry) transact(ctx context.Context, pkg string, begin func(cache.Writer) (*tx, error), fn func(*tx) error) error {
+	e, format := r.engine, r.spec.Format.Name()
 	err := e.opt.Index.Update(ctx, func(w cache.Writer) error {
-		t := &tx{ctx: ctx, w: w, asked: asked, access: e.opt.Access, actor: b.caller, now: e.now().UTC(), begun: c}
-		t.format, t.name, t.home = format, c.Package, asked.Repository
+		t, err := begin(w)
+		if err != nil {
+			return err
+		}
+		t.ctx, t.w, t.access, t.now, t.format, t.name = ctx, w, e.opt.Access, e.now().UTC(), format, pkg
 		if err := t.load(); err != nil {
 			return err
 		}
@@ -105,9 +117,9 @@ func (b *bound) commit(ctx context.Context, c formats.Change, asked policy.Resou
 		return t.finish()
 	})
 	// Also after an error: the outcome of a commit may be unknown.
-	e.changes.of(format, c.Package).Add(1)
+	e.changes.of(format, pkg).Add(1)
 	if err != nil {
-		return fmt.Errorf("change %s: %w", c.Package, err)
+		return fmt.Errorf("change %s: %w", pkg, err)
 	}
 	return nil
 }

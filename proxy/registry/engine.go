@@ -326,6 +326,8 @@ type Spec struct {
 	// Upstreams is called once per use, so that discovery may end later than
 	// the start. It blocks until the upstreams are known.
 	Upstreams func(ctx context.Context) ([]Source, error)
+	// Retention says which versions go by themselves; none: no version does.
+	Retention []Keep
 	// Hint, if not nil, returns a sentence for those who miss something here,
 	// such as how to configure an upstream; "" for none.
 	Hint func() string

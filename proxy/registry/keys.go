@@ -32,6 +32,7 @@ import (
 //	p format 0 package 0 r version 0 tag    the tag stands for the version
 //	p format 0 package 0 s version 0 tag    the tag went with the version, and comes back with it
 //	p format 0 package 0 t tag         what a tag stands for, and since when
+//	p format 0 package 0 u version     when a tag last left the version
 //	p format 0 package 0 v seq chunk   a version, cut into rows
 //	p format 0 package 0 w term 0 version   the version was published with the term
 //	j seq                              journal of changes to hosted packages
@@ -57,6 +58,7 @@ const (
 	partTagged  = 'r'
 	partParted  = 's'
 	partTag     = 't'
+	partLoose   = 'u'
 	partRelease = 'v'
 	partTerm    = 'w'
 )

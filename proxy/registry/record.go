@@ -88,6 +88,9 @@ func (t *tx) versionsMoved() bool {
 
 func (t *tx) append(r audit.Record) error {
 	r.Decision, r.Actor = audit.Allow, audit.ActorOf(t.actor)
+	if t.upkeep != "" {
+		r.Actor, r.Reason.Sentence = audit.Actor{Kind: audit.System}, t.upkeep
+	}
 	return audit.Chain{Clock: func() time.Time { return t.now }}.Append(t.ctx, t.w, r)
 }
 

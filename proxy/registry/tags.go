@@ -70,7 +70,7 @@ func (t *tx) SetTag(name, version string) error {
 		if err := t.movableTag(name, formats.ErrExists); err != nil {
 			return err
 		}
-		if err := t.unmark(partTagged, was, name); err != nil {
+		if err := t.untie(was, name); err != nil {
 			return err
 		}
 	case !errors.Is(err, formats.ErrNoVersion):
@@ -107,7 +107,25 @@ func (t *tx) dropTag(name, was string) error {
 		return err
 	}
 	t.didTag("tag.drop", name, was, "")
-	return t.unmark(partTagged, was, name)
+	return t.untie(was, name)
+}
+
+// untie notes that a tag leaves a version, and when: versions without a tag may
+// not be kept for ever.
+func (t *tx) untie(version, tag string) error {
+	if err := t.unmark(partTagged, version, tag); err != nil {
+		return err
+	}
+	return t.loosen(version)
+}
+
+// loosen begins the time anew that a version without a tag is kept for.
+func (t *tx) loosen(version string) error {
+	k, err := t.partKey(partLoose, version)
+	if err != nil {
+		return err
+	}
+	return writeTime(t.w, k, t.now)
 }
 
 func (t *tx) TagsOf(version string) ([]string, error) { return t.namesBelow(partTagged, version) }

@@ -118,14 +118,14 @@ func TestTags(t *testing.T) {
 // version takes them over.
 func TestRetractTags(t *testing.T) {
 	b := hostedTags(t)
-	before := b.rows("pplain\x00p\x00")
+	before := b.packageRows()
 	if err := retract(b.as("alice", ""), "p", "1"); err != nil {
 		t.Fatal(err)
 	}
 	if got := b.tags(b.reader, "p", ""); !slices.Equal(got, []string{"b=2"}) {
 		t.Errorf("tags %q", got)
 	}
-	if is := b.rows("pplain\x00p\x00"); len(is) != len(before)-2 { // of each tag one row is left, for a restoration
+	if is := b.packageRows(); len(is) != len(before)-2 { // of each tag one row is left, for a restoration
 		t.Errorf("rows %q", is)
 	}
 	if err := b.tag("p", "1", "d"); !errors.Is(err, formats.ErrNoVersion) {

@@ -31,6 +31,7 @@ type tx struct {
 	name   string
 	home   string // repository that a new package belongs to
 	actor  policy.Subject
+	upkeep string // why larder itself does it, "" for a change that the actor asked for
 	now    time.Time
 	begun  formats.Change
 	head   *head
@@ -304,6 +305,11 @@ func (t *tx) Restore(version string) error {
 	}
 	if err := t.retag(version); err != nil {
 		return err
+	}
+	if len(rel.Uses)+len(rel.Terms) > 0 {
+		if err := t.loosen(version); err != nil {
+			return err
+		}
 	}
 	t.did("package.restore", rel)
 	return t.journal("restored", version)

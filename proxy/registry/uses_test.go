@@ -132,9 +132,13 @@ func TestRetractUses(t *testing.T) {
 	b.want(blobFile("p", "shared"), []byte("shared"), formats.Hosted)
 }
 
-// packageRows are the keys of all rows of p beside its versions' own.
+// packageRows are the keys of all rows of p beside its versions' own, and those
+// that say since when a version has no tag.
 func (b *bench) packageRows() []string {
-	return slices.DeleteFunc(b.rows("pplain\x00p\x00"), func(k string) bool { return k[len("pplain\x00p\x00")] == 'v' })
+	return slices.DeleteFunc(b.rows("pplain\x00p\x00"), func(k string) bool {
+		part := k[len("pplain\x00p\x00")]
+		return part == 'v' || part == 'u'
+	})
 }
 
 // TestPutAgain: the same version describes itself anew, and one that was
