@@ -221,8 +221,8 @@ type Package struct {
 // tombstone: its version is never used again for other bytes.
 type Release struct {
 	Version   string
-	Published time.Time
-	Publisher string
+	Published time.Time // zero: when it is stored
+	Publisher string    // "": the caller
 	Files     []ReleaseFile
 	// Meta is the format's own record of the version, at most 4 MiB.
 	Meta []byte

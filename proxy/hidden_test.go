@@ -56,6 +56,7 @@ func (room) Touch(cache.Digest)                   {}
 type idle struct{}
 
 func (idle) GC(context.Context, bool, func(int)) (evict.Report, error) { return evict.Report{}, nil }
+func (idle) Retain(context.Context, bool) (admin.Retention, error)     { return admin.Retention{}, nil }
 func (idle) Verify(context.Context, bool, func(done, total int64)) (admin.Verification, error) {
 	return admin.Verification{}, nil
 }

@@ -22,7 +22,7 @@ func cacheCommand() *cobra.Command {
 	var dry bool
 	gc := &cobra.Command{
 		Use: "gc", Short: "Delete what nobody needs any more",
-		Long:    "Delete bytes that no package and no cached answer refers to. It runs while the\nserver serves.",
+		Long:    "Delete bytes that no package and no cached answer refers to, and images without\na tag that the rules of retention let go. It runs while the server serves.",
 		Example: "  larder cache gc --dry-run", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := s.open()
@@ -30,6 +30,7 @@ func cacheCommand() *cobra.Command {
 				return err
 			}
 			var report evict.Report
+			var kept admin.Retention
 			p := s.progress(cmd, "looking at files")
 			err = c.stream(cmd.Context(), "/api/v1/gc", url.Values{"dry_run": {strconv.FormatBool(dry)}}, func(l admin.Line) error {
 				if l.Progress != nil {
@@ -38,25 +39,40 @@ func cacheCommand() *cobra.Command {
 				if l.Collection != nil {
 					report = *l.Collection
 				}
+				if l.Retention != nil {
+					kept = *l.Retention
+				}
 				return nil
 			})
 			p.end()
 			if err != nil {
 				return err
 			}
-			return collected(cmd, &s, report, dry)
+			return collected(cmd, &s, collection{report, kept}, dry)
 		},
 	}
 	gc.Flags().BoolVar(&dry, "dry-run", false, "only say what would be deleted")
 	return group("cache", "The store of cached and hosted bytes", s.flags(gc))
 }
 
-func collected(cmd *cobra.Command, s *shared, r evict.Report, dry bool) error {
+// collection is the answer to gc, as --json prints it.
+type collection struct {
+	evict.Report
+	Retention admin.Retention `json:"retention"`
+}
+
+func collected(cmd *cobra.Command, s *shared, r collection, dry bool) error {
 	verb := "deleted"
 	if dry {
 		verb = "would delete"
 	}
 	err := s.show(cmd, r, func(w io.Writer) {
+		for _, v := range r.Retention.Named {
+			row(w, fmt.Sprintf("%s %s: it has had no tag for long", verb, v))
+		}
+		if more := r.Retention.Versions - len(r.Retention.Named); more > 0 {
+			row(w, fmt.Sprintf("%s %d more that have no tag", verb, more))
+		}
 		row(w, fmt.Sprintf("%s %d blobs, %d bytes (%d of them without a record); %d leases ended", verb, r.Blobs, r.Bytes, r.Orphans, r.Expired))
 	})
 	for _, e := range r.Errors {

@@ -205,6 +205,7 @@ func (n *node) openRegistries(context.Context) error {
 			Name: name, Format: f, Hosted: r.Hosted,
 			Upstreams: func(ctx context.Context) ([]registry.Source, error) { return n.upstreams.sources(ctx, ids) },
 			Hint:      func() string { return n.upstreams.hint(ids) },
+			Retention: retention(r.Retention),
 		}))
 	}
 	f, err := list.Find(config.Containers)
@@ -264,6 +265,7 @@ func (n *node) start(ctx context.Context, address string) {
 	n.work.Go(func() { n.evict.Run(ctx, report) })
 	n.work.Go(func() { n.scrubber().Run(ctx, report) })
 	n.work.Go(func() { n.engine.Run(ctx, report) })
+	n.work.Go(func() { n.retainDaily(ctx, report) })
 }
 
 // announce says that connections are accepted, and where.

@@ -168,7 +168,9 @@ func (m *manifest) release(name string, about []byte, blob cache.Blob) *formats.
 }
 
 // subjectTerm finds the manifests that refer to d.
-func subjectTerm(d digest) string { return "subject " + string(d) }
+func subjectTerm(d digest) string { return subjectWord + string(d) }
+
+const subjectWord = "subject "
 
 // named returns the needs whose files are among those given.
 func (m *manifest) named(name string, files []string) []need {

@@ -89,8 +89,17 @@ type Directory interface {
 type Maintenance interface {
 	// GC deletes what nobody needs any more, or with dry says what that would be.
 	GC(ctx context.Context, dry bool, progress func(looked int)) (evict.Report, error)
+	// Retain lets the rules of retention act, or with dry tells what they would do.
+	Retain(ctx context.Context, dry bool) (Retention, error)
 	// Verify compares bytes and records; repair drops damaged cached files.
 	Verify(ctx context.Context, repair bool, progress func(done, total int64)) (Verification, error)
+}
+
+// Retention is what the rules of retention did.
+type Retention struct {
+	Versions int      `json:"versions" doc:"Versions without a tag that were deleted; they can be restored for a while."`
+	Bytes    int64    `json:"bytes" doc:"Bytes of their own files; what they alone used goes in its time."`
+	Named    []string `json:"named,omitempty" doc:"Package and version, the first hundred of each registry."`
 }
 
 // Verification is what Verify found.

@@ -21,6 +21,7 @@ type Progress struct {
 type Line struct {
 	Progress     *Progress     `json:"progress,omitempty" doc:"How far it is, in all lines but the last."`
 	Collection   *evict.Report `json:"collection,omitempty" doc:"What was collected."`
+	Retention    *Retention    `json:"retention,omitempty" doc:"What the rules of retention did, beside a collection."`
 	Verification *Verification `json:"verification,omitempty" doc:"What was found."`
 	Audit        *audit.Report `json:"audit,omitempty" doc:"What was found in the audit log."`
 	Problem      *Problem      `json:"problem,omitempty" doc:"Why it failed."`
@@ -49,8 +50,12 @@ type collectQuery struct {
 func (c *call) collect(q collectQuery, _ none) (lines, error) {
 	return func(emit func(Line)) (Line, error) {
 		tell := c.pace(emit)
+		kept, err := c.Maintenance.Retain(c.r.Context(), q.DryRun)
+		if err != nil {
+			return Line{}, err
+		}
 		report, err := c.Maintenance.GC(c.r.Context(), q.DryRun, func(looked int) { tell(int64(looked), 0) })
-		return Line{Collection: &report}, err
+		return Line{Collection: &report, Retention: &kept}, err
 	}, nil
 }
 

@@ -37,10 +37,11 @@ func (w *world) lines(target string) (all []Line) {
 func TestMaintenance(t *testing.T) {
 	w := newWorld(t)
 	w.work.report = evict.Report{Blobs: 3, Bytes: 30}
+	w.work.kept = Retention{Versions: 2, Named: []string{"a 1", "a 2"}}
 	w.work.found = Verification{Blobs: 10, Hosted: 1, Findings: []string{"x"}}
 	all := w.lines("/api/v1/gc?dry_run=true")
 	// The clock stands still, so that of two reports of progress one is told.
-	if len(all) != 2 || all[0].Progress == nil || all[0].Progress.Done != 1 || all[1].Collection == nil || all[1].Collection.Bytes != 30 {
+	if len(all) != 2 || all[0].Progress == nil || all[0].Progress.Done != 1 || all[1].Collection == nil || all[1].Collection.Bytes != 30 || all[1].Retention.Versions != 2 {
 		t.Errorf("gc: %+v", all)
 	}
 	all = w.lines("/api/v1/verify?repair=true")
@@ -49,7 +50,7 @@ func TestMaintenance(t *testing.T) {
 	}
 	w.lines("/api/v1/gc")
 	w.lines("/api/v1/verify")
-	if want := []string{"gc!", "verify!", "gc", "verify"}; !slices.Equal(w.work.calls, want) {
+	if want := []string{"retain!", "gc!", "verify!", "retain", "gc", "verify"}; !slices.Equal(w.work.calls, want) {
 		t.Errorf("called %q", w.work.calls)
 	}
 	w.want(400, "POST", "/api/v1/gc?dry_run=x", w.admin, "")

@@ -48,6 +48,7 @@ type work struct {
 	calls  []string
 	err    error
 	report evict.Report
+	kept   Retention
 	found  Verification
 }
 
@@ -56,6 +57,11 @@ func (w *work) GC(_ context.Context, dry bool, progress func(int)) (evict.Report
 	progress(1)
 	progress(2)
 	return w.report, w.err
+}
+
+func (w *work) Retain(_ context.Context, dry bool) (Retention, error) {
+	w.note("retain", dry)
+	return w.kept, w.err
 }
 
 func (w *work) Verify(_ context.Context, repair bool, progress func(done, total int64)) (Verification, error) {

@@ -26,8 +26,9 @@ type Keep struct {
 	Newest int
 }
 
-// Attacher is implemented by formats whose versions may be about another one of
-// their package, such as signatures: while that stays, they do.
+// Attacher is implemented by formats whose tags are rows of their own and whose
+// versions may be about another one of their package, such as signatures: while
+// that stays, they do. Other formats have no versions without a tag to let go.
 type Attacher interface {
 	// Subject returns the version that one is about, "" for none.
 	Subject(r *formats.Release) string
@@ -53,7 +54,7 @@ const (
 func (r *Registry) Retain(ctx context.Context, dry bool) (Retained, error) {
 	var out Retained
 	var errs []error
-	if len(r.spec.Retention) == 0 || !r.spec.Hosted {
+	if _, ok := r.spec.Format.(Attacher); !ok || !r.spec.Hosted || len(r.spec.Retention) == 0 {
 		return out, nil
 	}
 	for h, err := range r.heads(ctx, "") {

@@ -64,7 +64,7 @@ func (b *bench) image(pkg, version string, terms []string, uses ...string) {
 				return err
 			}
 			r := &formats.Release{
-				Version: version, Published: b.clock.now(), Uses: uses, Terms: terms,
+				Version: version, Uses: uses, Terms: terms,
 				Files: []formats.ReleaseFile{{Name: pkg + "/" + version, Blob: blob}},
 			}
 			if err := tx.Put(r); err != nil {
@@ -147,8 +147,19 @@ func TestRetainMany(t *testing.T) {
 	if out := b.retain(false); out.Versions != 47 {
 		t.Errorf("%+v", out)
 	}
+	for r, err := range b.reader.Releases(context.Background(), "p") {
+		if err != nil || r.Publisher != "alice" || r.Published.IsZero() {
+			t.Errorf("published by %q at %v, %v", r.Publisher, r.Published, err)
+		}
+	}
 	if got := b.versions("p"); !slices.Equal(got, want[47:]) {
 		t.Errorf("left %q", got)
+	}
+	b.spec.Format = b.format // which keeps its tags elsewhere
+	b.reg = b.engine.Registry(b.spec)
+	b.clock.advance(day)
+	if out := b.retain(true); out.Versions != 0 {
+		t.Errorf("of a format without tags of its own: %+v", out)
 	}
 	if out := retaining(t).retain(false); out.Versions != 0 {
 		t.Errorf("without a rule: %+v", out)

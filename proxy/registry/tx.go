@@ -2,6 +2,7 @@ package registry
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -157,6 +158,10 @@ func (t *tx) place(given *formats.Release) error {
 	own := *given
 	r := &own
 	r.Uses = distinct(r.Uses)
+	if r.Published.IsZero() {
+		r.Published = t.now
+	}
+	r.Publisher = cmp.Or(r.Publisher, t.actor.User)
 	needs, err := t.needs(r)
 	if err != nil {
 		return err

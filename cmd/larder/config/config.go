@@ -105,6 +105,15 @@ type Registry struct {
 	Hosts     []string `key:"hosts"` // host names at whose root it answers too
 	// DefaultUpstream is asked for names that nobody has here; containers only.
 	DefaultUpstream string `key:"default_upstream"`
+	Retention       []Keep `key:"retention"` // containers; none: nothing goes by itself
+}
+
+// Keep is a rule of retention: which versions without a tag go by themselves. For
+// each package the first that matches counts.
+type Keep struct {
+	Match    []string `key:"match"`    // patterns of names; empty: all
+	Untagged Duration `key:"untagged"` // how long a version stays without a tag
+	Newest   int      `key:"keep"`     // how many of those stay all the same
 }
 
 // Policy holds the rules about names and versions.

@@ -1,10 +1,12 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"larder/policy"
 	"larder/policy/typo"
@@ -66,8 +68,14 @@ func (k *checker) patterns(key string, list []string) {
 // containerRegistry checks a registry whose format or name is that of containers.
 func (k *checker) containerRegistry(name string, r Registry) {
 	key := "registries." + name
+	for i, keep := range r.Retention {
+		k.retention(fmt.Sprintf("%s.retention[%d]", key, i), keep)
+	}
 	switch {
 	case r.Format != Containers && name != Containers:
+		if len(r.Retention) > 0 {
+			k.warn("%s.retention: it does nothing here, and is for the registry %s: versions of others stay until somebody deletes them", key, Containers)
+		}
 		if r.DefaultUpstream != "" {
 			k.fail(key+".default_upstream", "it is for the registry %s: others have upstreams, which are asked for all names that are not ours", Containers)
 		}
@@ -90,6 +98,20 @@ func (k *checker) containerRegistry(name string, r Registry) {
 	if r.DefaultUpstream != "" {
 		k.warn("%s.default_upstream: whoever publishes there a name that nobody has here yet is who people get it from", key)
 	}
+}
+
+// leastUntagged is how long a version without a tag is kept at least: the parts
+// of an image come before the tag, and may take as long.
+const leastUntagged = 24 * time.Hour
+
+func (k *checker) retention(key string, r Keep) {
+	if r.Untagged.Std() < leastUntagged {
+		k.fail(key+".untagged", "it is missing, or less than a day: parts of an image come before its tag")
+	}
+	if r.Newest < 0 {
+		k.fail(key+".keep", "%d is less than nothing", r.Newest)
+	}
+	k.patterns(key+".match", r.Match)
 }
 
 func orNone(names []string) string {

@@ -38,7 +38,7 @@ upstreams:
   hub: {format: oci, url: "https://hub.upstream.example", hosts: [hub.larder.example], namespaces: [upstream.example, "old.example:5000"], library: true, concurrency: 3, rate: 100/6h}
   corp: {format: oci, url: "https://corp.upstream.example", allow: [acme/**, tools/*], deny: [acme/secret/**]}
 registries:
-  oci: {hosts: [images.larder.example], default_upstream: hub}
+  oci: {hosts: [images.larder.example], default_upstream: hub, retention: [{match: [acme/**], untagged: 30d, keep: 10}, {untagged: 1d}]}
 policy:
   rules: [{id: a, kind: freeze, not_after: 2027-01-31, mounts: [mirror/hub, oci], mode: off}]
 `, "LARDER_UPSTREAMS_CORP_RATE=10/1s", "LARDER_UPSTREAMS_CORP_CONCURRENCY=7", "LARDER_UPSTREAMS_CORP_NAMESPACES=a.example,b.example:1")
@@ -50,6 +50,9 @@ policy:
 	}
 	if corp.Rate.String() != "10/1s" || corp.Concurrency != 7 || len(corp.Namespaces) != 2 {
 		t.Errorf("corp: %+v", corp)
+	}
+	if want := []Keep{{Match: []string{"acme/**"}, Untagged: Duration(30 * day), Newest: 10}, {Untagged: Duration(day)}}; !reflect.DeepEqual(l.Registries["oci"].Retention, want) {
+		t.Errorf("retention: %+v", l.Registries["oci"].Retention)
 	}
 	if l.Registries["oci"].DefaultUpstream != "hub" || len(l.Warnings) != 1 || !strings.Contains(l.Warnings[0], "registries.oci.default_upstream") {
 		t.Errorf("%+v, warnings %q", l.Registries["oci"], l.Warnings)
@@ -77,6 +80,10 @@ func TestContainerMistakes(t *testing.T) {
 		"registries: {npm: {hosts: [A.example]}}\nupstreams: {oci: {hosts: [a.example]}}\n":                  "upstreams.oci.hosts: a.example belongs to the registry npm already",
 		"upstreams: {oci: {hosts: [a.example]}, b: {format: oci, hosts: [a.example]}}\n":                     "upstreams.oci.hosts: a.example belongs to the mirror of b already",
 		"upstreams: {oci: {hosts: ['a.example:80']}}\n":                                                      `upstreams.oci.hosts: "a.example:80" is no host name`,
+		"registries: {oci: {retention: [{keep: 3}]}}\n":                                                      "registries.oci.retention[0].untagged: it is missing, or less than a day",
+		"registries: {oci: {retention: [{untagged: 23h}]}}\n":                                                "registries.oci.retention[0].untagged",
+		"registries: {oci: {retention: [{untagged: 1d, keep: -1}]}}\n":                                       "registries.oci.retention[0].keep: -1",
+		"registries: {oci: {retention: [{untagged: 1d, match: ['a/**/b']}]}}\n":                              "registries.oci.retention[0].match: pattern",
 		"upstreams: {oci: {namespaces: ['https://a.example']}}\n":                                            `"https://a.example" is not of the form host or host:port`,
 		"upstreams: {oci: {namespaces: [A.example]}, b: {format: oci, namespaces: [a.example]}}\n":           "upstreams.oci.namespaces: A.example belongs to the upstream b already",
 		"upstreams: {oci: {url: 'https://a.example/v2/'}}\n":                                                 "upstreams.oci.url: the address ends before /v2",

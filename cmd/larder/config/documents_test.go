@@ -33,7 +33,7 @@ func TestExampleHoldsTheDefaults(t *testing.T) {
 	empty := func(c *Config) { // lists that are written down are empty, not nil
 		c.TrustedProxies, c.Policy = nil, Policy{}
 		u, r := c.Upstreams["npm"], c.Registries["npm"]
-		u.AllowHosts, u.Hosts, u.Namespaces, u.Allow, u.Deny, r.Hosts = nil, nil, nil, nil, nil, nil
+		u.AllowHosts, u.Hosts, u.Namespaces, u.Allow, u.Deny, r.Hosts, r.Retention = nil, nil, nil, nil, nil, nil, nil
 		c.Upstreams["npm"], c.Registries["npm"] = u, r
 	}
 	want := Default(only)
@@ -67,7 +67,7 @@ func TestExampleEntries(t *testing.T) {
 		t.Errorf("%+v", l.Policy)
 	}
 	for _, k := range Keys() {
-		before, after, ok := strings.Cut(k.Path, "[]")
+		before, after, ok := strings.Cut(strings.ReplaceAll(k.Path, "<name>", "npm"), "[]")
 		set := false
 		for _, i := range []string{"[0]", "[1]", "[2]"} {
 			set = set || l.Sources[before+i+after] != ""
