@@ -5,7 +5,6 @@ import (
 	"larder/proxy/registry"
 	"larder/upstream"
 	signin "larder/upstream/bearer"
-	"larder/upstream/images"
 )
 
 // outlet is an upstream with the way in which its format is asked.
@@ -20,10 +19,7 @@ func (u *upstreams) outlet(c config.Upstream, client *upstream.Client) (outlet, 
 		return outlet{client, client}, nil
 	}
 	signed, err := signin.New(client, signin.Options{Now: u.clock, Alarm: u.alarm})
-	if err != nil {
-		return outlet{}, err
-	}
-	return outlet{client, images.Only(signed, client.Config().ID, c.Pick)}, nil
+	return outlet{client, signed}, err
 }
 
 // alarm tells the operator what clients are told as missing. What needs no

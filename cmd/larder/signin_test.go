@@ -101,14 +101,19 @@ func TestUpstreamsAreSpared(t *testing.T) {
 		"kept": {Format: "oci", URL: config.Hide(r.URL), Allow: []string{"acme/*"}, Deny: []string{"acme/app"}},
 		"slow": {Format: "npm", URL: config.Hide(r.URL), Rate: config.Rate{Requests: 1, Per: time.Hour}},
 	})
+	for name, want := range map[string]bool{"acme/app": false, "other": false, "acme/other": true, "acme/other/deep": false} {
+		if got := sources["kept"].Serves(name); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if sources["slow"].Serves != nil {
+		t.Error("names are looked at where all may be had")
+	}
 	for _, c := range []struct {
 		id, ref  string
 		want     error
 		requests int
 	}{
-		{"kept", "v2/acme/app/manifests/v1", upstream.ErrNotExist, 0},
-		{"kept", "v2/other/manifests/v1", upstream.ErrNotExist, 0},
-		{"kept", "v2/acme/other/manifests/v1", upstream.ErrNotExist, 1},
 		{"slow", "nosuch", upstream.ErrNotExist, 1},
 		{"slow", "nosuch", upstream.ErrThrottled, 0},
 	} {

@@ -246,14 +246,18 @@ func (u *upstreams) sources(ctx context.Context, ids []string) ([]registry.Sourc
 	defer u.mu.RUnlock()
 	var list []registry.Source
 	for _, id := range ids {
+		var serves func(string) bool
+		if c := u.cfg.Upstreams[id]; len(c.Allow)+len(c.Deny) > 0 {
+			serves = c.Pick
+		}
 		if u.cfg.Offline {
-			list = append(list, registry.Source{ID: id, Fetcher: offline{}, Offline: true})
+			list = append(list, registry.Source{ID: id, Fetcher: offline{}, Offline: true, Serves: serves})
 		} else if c, ok := u.clients[id]; ok {
 			cfg := c.Config()
 			private := cfg.Auth.Type != "" || len(cfg.Certificates) > 0
-			list = append(list, registry.Source{ID: id, Fetcher: c.fetcher, Fresh: cfg.Fresh, Private: private})
+			list = append(list, registry.Source{ID: id, Fetcher: c.fetcher, Fresh: cfg.Fresh, Private: private, Serves: serves})
 		} else if u.late[u.cfg.Upstreams[id].Format] {
-			list = append(list, registry.Source{ID: id, Fetcher: unanswered{}})
+			list = append(list, registry.Source{ID: id, Fetcher: unanswered{}, Serves: serves})
 		}
 	}
 	return list, nil

@@ -156,7 +156,7 @@ func (b *bound) source(ctx context.Context, pkg string, o *owned) (id string, er
 	if !ok || b.narrowed() {
 		return "", nil
 	}
-	sources, err := b.sources(ctx, o)
+	sources, err := b.sources(ctx, pkg, o)
 	if err == nil {
 		_, id, err = b.known(ctx, sources, probe.Probe(pkg))
 	}

@@ -68,7 +68,7 @@ func (b *bound) document(ctx context.Context, d formats.Document) (*formats.Cont
 		c, err := b.hostedDocument(ctx, d, o, res)
 		return c, "", err
 	}
-	sources, err := b.sources(ctx, o)
+	sources, err := b.sources(ctx, d.Package, o)
 	if err != nil {
 		return nil, "", err
 	}

@@ -302,6 +302,9 @@ type Source struct {
 	// Private says that we are let in by a credential: once it is refused, what
 	// is held may be no longer for us.
 	Private bool
+	// Serves reports whether a package may be had from here: one that may not is
+	// neither asked for nor served from what is held. nil: all may.
+	Serves func(pkg string) bool
 }
 
 // query is an upstream as one registry asks it.

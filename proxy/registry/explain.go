@@ -78,7 +78,7 @@ func (r *Registry) hostedVersion(ctx context.Context, pkg, version string, f *ru
 // heldVersion fills in what the documents held say of an upstream's version,
 // and returns the newest that is allowed.
 func (r *Registry) heldVersion(ctx context.Context, o *owned, a asked, version string, f *rules.Facts) (newest string, err error) {
-	sources, err := r.sources(ctx, o)
+	sources, err := r.sources(ctx, a.name, o)
 	if err != nil {
 		return "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"syscall"
 
 	"larder/cache"
@@ -185,7 +186,7 @@ func (r *fileRecord) hasSize(size int64) error {
 }
 
 func (b *bound) upstreamFile(ctx context.Context, f formats.File, o *owned) (*formats.Content, error) {
-	sources, err := b.sources(ctx, o)
+	sources, err := b.sources(ctx, f.Package, o)
 	if err != nil {
 		return nil, err
 	}
@@ -220,17 +221,22 @@ func (b *bound) owner(ctx context.Context, f formats.File, all []Source) ([]Sour
 	return only(all, id), nil
 }
 
-// sources returns the upstreams to ask for a name: the one it first came from,
-// or all in order. None at all is an error that says how to configure one.
-func (r *Registry) sources(ctx context.Context, o *owned) ([]Source, error) {
+// sources returns the upstreams to ask for a name ("" for none in particular): the
+// one it first came from, or all in order, without those that do not serve it. None
+// at all is an error that says how to configure one.
+func (r *Registry) sources(ctx context.Context, pkg string, o *owned) ([]Source, error) {
 	all, err := r.spec.Upstreams(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if o == nil || o.upstream == "" {
-		return all, nil
+	if o != nil && o.upstream != "" {
+		all = only(all, o.upstream)
 	}
-	return only(all, o.upstream), nil
+	shut := func(s Source) bool { return pkg != "" && s.Serves != nil && !s.Serves(pkg) }
+	if slices.ContainsFunc(all, shut) {
+		all = slices.DeleteFunc(slices.Clone(all), shut)
+	}
+	return all, nil
 }
 
 // only returns the source of that id, or all if there is none.

@@ -21,7 +21,7 @@ func (b *bound) Forward(ctx context.Context, f formats.Forward) (*formats.Answer
 	if _, err := b.allow(ctx, policy.Read, "", ""); err != nil {
 		return nil, err
 	}
-	sources, err := b.sources(ctx, nil)
+	sources, err := b.sources(ctx, "", nil)
 	if err != nil {
 		return nil, err
 	}

@@ -99,7 +99,7 @@ func (r *Registry) fileKeys(ctx context.Context, name string) ([][]byte, error) 
 	if r.spec.Hosted {
 		return [][]byte{hostedFileKey(r.spec.Format.Name(), name)}, nil
 	}
-	sources, err := r.sources(ctx, nil)
+	sources, err := r.sources(ctx, "", nil)
 	var keys [][]byte
 	for _, s := range sources {
 		keys = append(keys, upstreamFileKey(s.ID, name))

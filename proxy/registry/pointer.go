@@ -43,7 +43,7 @@ func (b *bound) Resolve(ctx context.Context, p formats.Pointer) (formats.Target,
 		}
 		return b.ownTag(ctx, p)
 	}
-	sources, err := b.sources(ctx, o)
+	sources, err := b.sources(ctx, p.Package, o)
 	if err != nil {
 		return formats.Target{}, err
 	}

@@ -21,7 +21,6 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"larder/upstream"
-	"larder/upstream/images"
 )
 
 // askTime bounds the request for one token.
@@ -82,10 +81,7 @@ func (f *Fetcher) Fetch(ctx context.Context, req upstream.Request) (*upstream.Re
 	if !f.own(req.Ref) || req.Header.Get("Authorization") != "" {
 		return f.client.Fetch(ctx, req)
 	}
-	scope := ""
-	if name := images.Name(req.Ref); name != "" {
-		scope = "repository:" + name + ":pull"
-	}
+	scope := scopeOf(req.Ref)
 	held, refusal := f.ready(ctx, scope)
 	if refusal != nil && !errors.Is(refusal, upstream.ErrNotExist) {
 		return nil, refusal

@@ -1,15 +1,11 @@
-package images
+package bearer
 
 import (
-	"context"
-	"errors"
 	"strings"
 	"testing"
-
-	"larder/upstream"
 )
 
-func TestName(t *testing.T) {
+func TestImageOf(t *testing.T) {
 	for ref, want := range map[string]string{
 		"v2/alpine/manifests/3.20":                            "alpine",
 		"/v2/acme/app/blobs/sha256:00":                        "acme/app",
@@ -36,49 +32,26 @@ func TestName(t *testing.T) {
 		"other/a/manifests/x":          "",
 		"https://hub.example/v3/a/manifests/x?also=/v2/a/tags": "",
 	} {
-		if got := Name(ref); got != want {
+		if got := imageOf(ref); got != want {
 			t.Errorf("%s: %q, want %q", ref, got, want)
 		}
 	}
 }
 
-func FuzzName(f *testing.F) {
+func FuzzImageOf(f *testing.F) {
 	for _, s := range []string{"v2/alpine/manifests/3.20", "/v2/a/b/tags/list?n=1", "https://hub.example/v2/a/blobs/x", "v2/a/../b/manifests/x"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, ref string) {
-		name := Name(ref)
+		name := imageOf(ref)
 		if name == "" {
 			return
 		}
 		if strings.ContainsAny(name, " \",:?%\\\n") || strings.Contains("/"+name+"/", "/../") || strings.Contains("/"+name+"/", "//") {
 			t.Errorf("%q has the name %q", ref, name)
 		}
-		if again := Name("v2/" + name + "/manifests/x"); again != name {
+		if again := imageOf("v2/" + name + "/manifests/x"); again != name {
 			t.Errorf("%q became %q", name, again)
 		}
 	})
-}
-
-// counter counts what goes out.
-type counter int
-
-func (c *counter) Fetch(context.Context, upstream.Request) (*upstream.Response, error) {
-	*c++
-	return &upstream.Response{}, nil
-}
-
-func TestOnly(t *testing.T) {
-	var asked counter
-	f := Only(&asked, "hub", func(name string) bool { return strings.HasPrefix(name, "acme/") })
-	for ref, ok := range map[string]bool{
-		"v2/acme/app/manifests/x": true, "v2/": true, "v2/_catalog": true,
-		"v2/other/manifests/x": false, "https://hub.example/v2/other/app/blobs/x": false, "v2/acme/manifests/x": false,
-	} {
-		asked = 0
-		_, err := f.Fetch(t.Context(), upstream.Request{Ref: ref})
-		if ok && (err != nil || asked != 1) || !ok && (!errors.Is(err, upstream.ErrNotExist) || asked != 0) {
-			t.Errorf("%s: %v after %d requests", ref, err, asked)
-		}
-	}
 }
