@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"larder/policy/rules"
 	"larder/upstream/upstreamtest/ocitest"
 )
 
@@ -187,11 +188,64 @@ func TestLies(t *testing.T) {
 	}
 }
 
+// TestMirrorForgets: whoever runs the server can drop what is cached, and nobody
+// else; what is not there is dropped as well.
+func TestMirrorForgets(t *testing.T) {
+	w := newWorld(t, mirrored(ocitest.Options{}))
+	d := w.farImage("team/app", "v1", "layer")
+	const at = "/mirror/far/team/app"
+	things := []string{at + "/manifests/v1", at + "/manifests/" + d, at + "/blobs/" + digestOf("layer")}
+	for _, thing := range things {
+		w.want("200", "GET "+thing, "", "")
+	}
+	w.asked()
+	for _, thing := range things {
+		w.want("403 DENIED", "DELETE "+thing, "wim", "")
+		w.want("401 UNAUTHORIZED", "DELETE "+thing, "", "")
+		w.want("200", "GET "+thing, "", "")
+	}
+	w.heard("after refusals")
+	for _, thing := range things {
+		w.want("202", "DELETE "+thing, "admin", "")
+		w.want("202", "DELETE "+thing, "admin", "")
+	}
+	w.heard("deletions")
+	for _, thing := range things {
+		w.want("200", "GET "+thing, "", "")
+	}
+	w.heard("after deletions", "HEAD /v2/team/app/manifests/v1", "GET /v2/team/app/manifests/"+d, "GET /v2/team/app/blobs/"+digestOf("layer"))
+}
+
 // TestMirrorCatalog: what an upstream has is not for us to list.
 func TestMirrorCatalog(t *testing.T) {
 	w := newWorld(t, mirrored(ocitest.Options{}))
 	w.push("wim", "acme/open/tool", "v1", "layer")
 	if got := w.want("200", "GET /mirror/far/_catalog", "bob", ""); string(got.body) != `{"repositories":[]}` {
 		t.Errorf("%s", got.body)
+	}
+}
+
+// TestRules: a rule refuses manifests by tag and digest, and their blobs with
+// them, in words that clients print.
+func TestRules(t *testing.T) {
+	w := newWorld(t, mirrored(ocitest.Options{}))
+	bad, good := w.farImage("team/app", "bad", "bad layer"), w.farImage("team/app", "good", "good layer")
+	const at = "/mirror/far/team/app"
+	w.want("200", "GET "+at+"/manifests/bad", "", "")
+	w.want("200", "GET "+at+"/blobs/"+digestOf("bad layer"), "", "")
+	deny := rules.Rule{ID: "known-bad", Kind: rules.Deny, Match: []string{"pkg:oci/team/app@" + bad}, Reason: "it was taken over"}
+	set, err := rules.New([]rules.Rule{deny}, nil, nil)
+	w.must(err)
+	w.rules.Store(set)
+	for _, thing := range []string{"/manifests/bad", "/manifests/" + bad, "/blobs/" + digestOf("bad layer")} {
+		got := w.want("403 DENIED it was taken over", "GET "+at+thing, "", "")
+		detail, _ := w.failure(got).Detail.(map[string]any)
+		if detail["rule"] != "known-bad" || detail["decision"] == "" || got.Header.Get("X-Larder-Policy") != "known-bad" {
+			t.Errorf("%s: %v %v", thing, detail, got.Header)
+		}
+		w.want("403", "HEAD "+at+thing, "", "")
+	}
+	for _, thing := range []string{"/manifests/good", "/manifests/" + good, "/blobs/" + digestOf("good layer")} {
+		w.want("200", "GET "+at+thing, "", "")
 	}
 }

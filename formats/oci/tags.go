@@ -11,6 +11,9 @@ import (
 const mediaJSON = "application/json"
 
 func (s *serving) serveTags() error {
+	if s.mirror {
+		return s.mirrorTags()
+	}
 	if _, err := s.Registry.Package(s.r.Context(), s.t.name); err != nil {
 		return err
 	}
@@ -80,6 +83,9 @@ func (s *serving) link(value string) { s.w.Header()["Link"] = []string{value} }
 
 // serveReferrers lists the manifests that refer to one, which need not exist.
 func (s *serving) serveReferrers() error {
+	if s.mirror {
+		return s.mirrorReferrers()
+	}
 	_, err := s.Registry.Package(s.r.Context(), s.t.name)
 	if errors.Is(err, formats.ErrNotFound) {
 		return s.noReferrers(err)
