@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"larder/policy/directory"
 )
 
 // TestDelete: a tag goes alone, a manifest takes all of its tags along.
@@ -73,4 +75,30 @@ func TestWhoDeletes(t *testing.T) {
 	w.want("404 NAME_UNKNOWN", "DELETE /acme/nix/manifests/v1", "olga", "")
 	w.want("404 NAME_UNKNOWN", "DELETE /acme/nix/blobs/"+digestOf("layer"), "olga", "")
 	w.want("200", "GET /acme/app/manifests/v1", "rita", "")
+}
+
+// TestImmutableTags: a repository keeps some tags where they are; what would move
+// one of them changes nothing at all.
+func TestImmutableTags(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.dir.SetRepository(t.Context(), w.admin, "acme/packages", directory.RepositorySettings{ImmutableTags: []string{"v*"}}))
+	first := w.push("olga", "acme/app", "v1", "one")
+	w.push("olga", "acme/app", "v1", "one")
+	w.push("olga", "acme/app", "latest", "one")
+	w.blob("olga", "acme/app", "two")
+	second := written("{}", []string{"two"})
+	w.want("409 DENIED v1 is immutable", "PUT /acme/app/manifests/v1", "olga", second, "Content-Type: "+typeImage)
+	w.want("409 DENIED v1 is immutable", "PUT /acme/app/manifests/"+digestOf(second)+"?tag=other&tag=v1", "olga", second, "Content-Type: "+typeImage)
+	for _, ref := range []string{digestOf(second), "other"} {
+		w.want("404 MANIFEST_UNKNOWN", "GET /acme/app/manifests/"+ref, "rita", "")
+	}
+	w.want("403 DENIED v1 is immutable", "DELETE /acme/app/manifests/v1", "olga", "")
+	w.want("403 DENIED v1 is immutable", "DELETE /acme/app/manifests/"+digestOf(first), "olga", "")
+	for _, ref := range []string{"v1", "latest"} {
+		if got := w.want("200", "GET /acme/app/manifests/"+ref, "rita", ""); string(got.body) != first {
+			t.Errorf("%s moved: %s", ref, got.body)
+		}
+	}
+	w.want("201", "PUT /acme/app/manifests/latest", "olga", second, "Content-Type: "+typeImage)
+	w.want("202", "DELETE /acme/app/manifests/latest", "olga", "")
 }
