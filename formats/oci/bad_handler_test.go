@@ -155,6 +155,7 @@ func TestBadManifests(t *testing.T) {
 		"size of text":      {sized(`"5"`), typeImage, invalid},
 		"10 000 layers":     {many, typeImage, invalid + "1000"},
 		"deep":              {with(`"layers"`, `"x":`+nested+`,"layers"`), typeImage, invalid + "deeper"},
+		"a long type":       {with(`"layers"`, `"artifactType":"`+strings.Repeat("x", 256)+`","layers"`), typeImage, invalid + "artifactType"},
 		"schema 1":          {`{"schemaVersion":1}`, "application/vnd.docker.distribution.manifest.v1+json", "415 UNSUPPORTED push it again"},
 		"a withdrawn type":  {"{}", "application/vnd.oci.artifact.manifest.v1+json", "415 UNSUPPORTED"},
 		"an unknown type":   {"{}", "application/json", "415 UNSUPPORTED"},

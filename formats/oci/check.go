@@ -25,6 +25,7 @@ const (
 	// maxAnnotations is how many bytes of annotations one with a subject may
 	// have: they are a part of every list of referrers.
 	maxAnnotations = 1 << 20
+	maxMediaType   = 255 // bytes
 )
 
 // invalid is a 400 with MANIFEST_INVALID.
@@ -183,6 +184,8 @@ func (m *manifest) structure() error {
 	switch {
 	case doc.SchemaVersion == nil || *doc.SchemaVersion != 2:
 		return invalid("does not have the schemaVersion 2")
+	case len(doc.ArtifactType) > maxMediaType:
+		return invalid("has an artifactType of more than %d bytes", maxMediaType)
 	case doc.FSLayers != nil:
 		return invalid("has fsLayers, which belong to schema 1: push the image with a current client")
 	case doc.Manifests != nil && (doc.Config != nil || doc.Layers != nil):
@@ -203,11 +206,12 @@ func (m *manifest) structure() error {
 	if _, err := checkDescriptor("subject", doc.Subject); err != nil {
 		return err
 	}
-	size := 0
-	for key, value := range doc.Annotations {
-		size += len(key) + len(value)
+	// Control characters take six times their size.
+	written, err := json.Marshal(doc.Annotations, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return err
 	}
-	if size > maxAnnotations {
+	if size := len(written); size > maxAnnotations {
 		return invalid("refers to another one and has %d bytes of annotations: at most %d, since they are a part of lists", size, maxAnnotations)
 	}
 	return nil
@@ -286,7 +290,7 @@ func checkDescriptor(place string, d *descriptor) (digest, error) {
 // slash between them.
 func isMediaType(s string) bool {
 	kind, sub, found := strings.Cut(s, "/")
-	return found && kind != "" && sub != "" && len(s) <= 255 &&
+	return found && kind != "" && sub != "" && len(s) <= maxMediaType &&
 		!strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' })
 }
 

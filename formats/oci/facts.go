@@ -15,6 +15,9 @@ import (
 const (
 	maxPlatforms = 100
 	maxConfig    = 1 << 20 // bytes of a config that is looked at
+	// maxNotes is how many bytes of annotations or labels are kept where nothing
+	// but a page shows them.
+	maxNotes = 64 << 10
 )
 
 // sourceLabel is where an image, by label or annotation, names the repository
@@ -42,10 +45,10 @@ type facts struct {
 // image's: nil for none or one that was not read.
 func (m *manifest) facts(config []byte) facts {
 	f := facts{
-		MediaType: m.mediaType, Size: m.size, ArtifactType: m.artifactType(), Annotations: m.doc.Annotations,
+		MediaType: m.mediaType, Size: m.size, ArtifactType: m.artifactType(), Annotations: noted(m.doc.Annotations),
 	}
 	if m.doc.Subject != nil {
-		f.Subject = digest(m.doc.Subject.Digest)
+		f.Subject, f.Annotations = digest(m.doc.Subject.Digest), m.doc.Annotations
 	}
 	if m.doc.Config != nil {
 		f.Config = digest(m.doc.Config.Digest)
@@ -73,7 +76,7 @@ func (f *facts) runsOn(p *platform) {
 	if p == nil || p.OS == "" || p.OS == "unknown" || len(f.Platforms) == maxPlatforms {
 		return
 	}
-	if s := p.String(); !slices.Contains(f.Platforms, s) {
+	if s := p.String(); len(s) <= maxReference && !slices.Contains(f.Platforms, s) {
 		f.Platforms = append(f.Platforms, s)
 	}
 }
@@ -89,7 +92,23 @@ func (f *facts) read(config []byte) {
 		return
 	}
 	f.runsOn(&i.platform)
-	f.Created, f.Labels = i.Created, i.Config.Labels
+	f.Created, f.Labels = i.Created, noted(i.Config.Labels)
+}
+
+// noted returns what is kept of annotations or labels: all, or nothing where they
+// are very long, but for the source, by which images find their repository.
+func noted(all map[string]string) map[string]string {
+	size := 0
+	for key, value := range all {
+		size += len(key) + len(value)
+	}
+	if size <= maxNotes {
+		return all
+	}
+	if source := all[sourceLabel]; source != "" && len(source) <= maxReference {
+		return map[string]string{sourceLabel: source}
+	}
+	return nil
 }
 
 // referrer is the manifest's line in the list of what refers to its subject.

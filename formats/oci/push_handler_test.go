@@ -290,3 +290,20 @@ func TestMountOfTheUnreadable(t *testing.T) {
 	}
 	w.want("404", "GET /acme/open/tool/blobs/"+digestOf("secret layer"), "bob", "")
 }
+
+// TestLongNotes: a manifest may have as many annotations as it has room for; what
+// is kept of them beside it is bounded.
+func TestLongNotes(t *testing.T) {
+	w := newWorld(t)
+	w.blob("wim", "acme/app", "{}")
+	for name, long := range map[string]string{"letters": strings.Repeat("x", 7<<20), "escapes": strings.Repeat("\x01", 1<<20)} {
+		m := written("{}", nil, func(doc map[string]any) { doc["annotations"] = map[string]string{"long": long} })
+		w.want("201", "PUT /acme/app/manifests/"+name, "wim", m, "Content-Type: "+typeImage)
+		if got := w.want("200", "GET /acme/app/manifests/"+name, "rita", ""); string(got.body) != m {
+			t.Errorf("%s: %d bytes of %d", name, len(got.body), len(m))
+		}
+	}
+	labels := text(map[string]any{"config": map[string]any{"Labels": map[string]string{"long": strings.Repeat("\x01", 170_000)}}})
+	w.blob("wim", "acme/app", labels)
+	w.want("201", "PUT /acme/app/manifests/labels", "wim", written(labels, nil), "Content-Type: "+typeImage)
+}
