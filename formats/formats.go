@@ -81,6 +81,9 @@ type Request struct {
 	// or asks how to get one: another one that it carries and that is no good
 	// any more does not refuse it. It is then nobody's.
 	SignIn bool
+	// Guests says that a Basic credential with neither user nor password is none:
+	// programs that have none send it to services that sign guests in as well.
+	Guests bool
 }
 
 // Call is one allowed request with all that Serve may use.

@@ -251,11 +251,12 @@ type based struct {
 	caller       policy.Subject
 	calls        int
 	signIn       bool
+	guests       bool
 }
 
 func (b *based) Parse(r *http.Request, path []string) (formats.Request, error) {
 	req, err := b.Plain.Parse(r, path)
-	req.SignIn = b.signIn
+	req.SignIn, req.Guests = b.signIn, b.guests
 	return req, err
 }
 
@@ -294,6 +295,30 @@ func TestSignInWithAStaleCredential(t *testing.T) {
 		w := newWorld(t, func(o *Options) { o.Mounts = []Mount{basedMount{o.Mounts[0], format}} })
 		w.do("GET", "/pad/-/ping", nil, "Authorization: Bearer "+c.token)
 		if format.calls != c.calls || format.caller.User != c.user {
+			t.Errorf("%+v: served %d times, to %q", c, format.calls, format.caller.User)
+		}
+	}
+}
+
+// TestAnEmptyCredentialIsNone, where a format says so; nothing else that looks
+// like it, and nowhere else.
+func TestAnEmptyCredentialIsNone(t *testing.T) {
+	for _, c := range []struct {
+		lines  []string
+		guests bool
+		calls  int
+	}{
+		{[]string{"Authorization: Basic Og=="}, true, 1},
+		{[]string{"Authorization: Basic Og=="}, false, 0},
+		{[]string{"Authorization: Basic Og==", "Authorization: Basic Og=="}, true, 0},
+		{[]string{"Authorization: Basic dTo="}, true, 0}, // u:
+		{[]string{"Authorization: Basic OnA="}, true, 0}, // :p
+		{[]string{"Authorization: Basic "}, true, 0},
+	} {
+		format := &based{guests: c.guests}
+		w := newWorld(t, func(o *Options) { o.Mounts = []Mount{basedMount{o.Mounts[0], format}} })
+		w.do("GET", "/pad/-/ping", nil, c.lines...)
+		if format.calls != c.calls || !format.caller.Anonymous() {
 			t.Errorf("%+v: served %d times, to %q", c, format.calls, format.caller.User)
 		}
 	}

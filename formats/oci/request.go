@@ -60,7 +60,7 @@ func (f *Format) Parse(r *http.Request, path []string) (formats.Request, error) 
 	if err := t.query(r.URL.RawQuery); err != nil {
 		return formats.Request{}, err
 	}
-	req := formats.Request{Op: string(t.op), Action: t.op.action(f.mirror), Package: t.name, Detail: t}
+	req := formats.Request{Op: string(t.op), Action: t.op.action(f.mirror), Package: t.name, Detail: t, Guests: t.op == opToken}
 	if sh == shapeManifest {
 		req.Version = t.reference()
 	}
