@@ -267,8 +267,8 @@ func TestTokensForMirrors(t *testing.T) {
 	w.want("401 UNAUTHORIZED", "GET /mirror/lib/team/app/manifests/v1", "short", "")
 }
 
-// TestImmutableTags: what a repository keeps where it is stays there.
-func TestImmutableTags(t *testing.T) {
+// TestThreat10ImmutableTags: what a repository keeps where it is stays there.
+func TestThreat10ImmutableTags(t *testing.T) {
 	w := newWorld(t)
 	m := w.push("olga", "acme/app", "v1", "layer")
 	w.push("olga", "acme/app", "latest", "layer")
