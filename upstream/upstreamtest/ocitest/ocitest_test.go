@@ -2,6 +2,7 @@ package ocitest
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -106,6 +107,27 @@ func TestPull(t *testing.T) {
 	want(t, 200, "GET", blob)
 	if log := r.Log("/v2/acme/app/blobs/"); len(log) != 1 || log[0].Method != "GET" {
 		t.Errorf("log %v", log)
+	}
+}
+
+// TestDiffIDs: clients compare what is packed in layers with what the config says.
+func TestDiffIDs(t *testing.T) {
+	r := started(t, Options{})
+	plain := []byte("what is in the layer")
+	var layer bytes.Buffer
+	packed := gzip.NewWriter(&layer)
+	if _, err := packed.Write(plain); err != nil || packed.Close() != nil {
+		t.Fatal(err)
+	}
+	pushed(t, r, "acme/app", "v1", Image{Layers: [][]byte{layer.Bytes(), plain}})
+	_, body := want(t, 200, "GET", r.URL+"/v2/acme/app/manifests/v1")
+	var doc document
+	if err := json.Unmarshal(body, &doc); err != nil {
+		t.Fatal(err)
+	}
+	_, config := want(t, 200, "GET", r.URL+"/v2/acme/app/blobs/"+doc.Config.Digest)
+	if ids := fmt.Sprintf(`"diff_ids":[%q,%q]`, Digest(plain), Digest(plain)); !strings.Contains(string(config), ids) {
+		t.Errorf("config %s, want %s", config, ids)
 	}
 }
 

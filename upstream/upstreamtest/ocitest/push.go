@@ -1,11 +1,14 @@
 package ocitest
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -98,9 +101,13 @@ func (r *Registry) Push(name, tag string, im Image) (Descriptor, error) {
 	if im.Platform.OS == "" {
 		im.Platform = Platform{OS: "linux", Architecture: "amd64"}
 	}
+	contents := make([]string, 0, len(im.Layers))
+	for _, layer := range im.Layers {
+		contents = append(contents, diffID(layer))
+	}
 	config, err := json.Marshal(map[string]any{
 		"os": im.Platform.OS, "architecture": im.Platform.Architecture, "variant": im.Platform.Variant,
-		"config": map[string]any{"Labels": im.Labels}, "rootfs": map[string]any{"type": "layers", "diff_ids": []string{}},
+		"config": map[string]any{"Labels": im.Labels}, "rootfs": map[string]any{"type": "layers", "diff_ids": contents},
 	})
 	if err != nil {
 		return Descriptor{}, fmt.Errorf("config of %s: %w", name, err)
@@ -116,6 +123,20 @@ func (r *Registry) Push(name, tag string, im Image) (Descriptor, error) {
 	})
 	d.Platform = &im.Platform
 	return d, err
+}
+
+// diffID is the digest of what is packed in a layer, which clients compare; a
+// layer that is not packed stands for itself.
+func diffID(layer []byte) string {
+	packed, err := gzip.NewReader(bytes.NewReader(layer))
+	if err != nil {
+		return Digest(layer)
+	}
+	content, err := io.ReadAll(packed)
+	if err != nil {
+		return Digest(layer)
+	}
+	return Digest(content)
 }
 
 // PushIndex adds an index of images.
