@@ -60,7 +60,7 @@ func cmdReference(ts *testscript.TestScript, neg bool, args []string) {
 	folder := filepath.Join(ts.Getenv("WORK"), name)
 	config := jsonText(map[string]any{
 		"version": 0.1,
-		"log":     map[string]any{"level": "error"},
+		"log":     map[string]any{"level": "error", "accesslog": map[string]any{"disabled": true}},
 		"storage": map[string]any{"filesystem": map[string]any{"rootdirectory": folder}, "delete": map[string]any{"enabled": true}},
 		"http":    map[string]any{"addr": address},
 	})

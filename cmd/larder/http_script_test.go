@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -27,7 +28,7 @@ type exchange struct {
 	rest        []string // what followed the options
 }
 
-// parseExchange reads METHOD URL [-H 'Name: value']... [-d FILE] REST...
+// parseExchange reads METHOD URL [-H 'Name: value']... [-t TOKEN] [-b USER:TOKEN] [-d FILE] [-f FORM] REST...
 func parseExchange(ts *testscript.TestScript, args []string) exchange {
 	if len(args) < 2 {
 		ts.Fatalf("an exchange needs a method and a URL")
@@ -40,6 +41,11 @@ func parseExchange(ts *testscript.TestScript, args []string) exchange {
 			x.header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
 		case "-t":
 			x.header.Set("Authorization", "Bearer "+x.rest[1])
+		case "-b":
+			x.header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(x.rest[1])))
+		case "-f":
+			x.header.Set("Content-Type", "application/x-www-form-urlencoded")
+			x.body = []byte(x.rest[1])
 		case "-d":
 			data, err := os.ReadFile(ts.MkAbs(x.rest[1]))
 			ts.Check(err)
@@ -55,14 +61,14 @@ func parseExchange(ts *testscript.TestScript, args []string) exchange {
 // cmdHTTP makes one request and asserts its status; the body goes to stdout and
 // the status line with the header to stderr:
 //
-//	http METHOD URL [-H 'Name: value']... [-t TOKEN] [-d FILE] STATUS
+//	http METHOD URL [-H 'Name: value']... [-t TOKEN] [-b USER:TOKEN] [-d FILE] [-f FORM] STATUS
 //
 // STATUS may be several, as in 404|410, and "broken" for a reply that breaks off.
 // The path is sent as it is written, dots and escapes included, redirects are
 // not followed, nothing is decompressed, and a body is JSON unless a header says otherwise.
 func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	x := parseExchange(ts, args)
-	usage(ts, neg || len(x.rest) != 1, "http METHOD URL [-H 'Name: value']... [-t TOKEN] [-d FILE] STATUS")
+	usage(ts, neg || len(x.rest) != 1, "http METHOD URL [-H 'Name: value']... [-t TOKEN] [-b USER:TOKEN] [-d FILE] [-f FORM] STATUS")
 	q := x.request(ts)
 	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
 	w, err := (&http.Client{Transport: transport, Timeout: replyLimit, CheckRedirect: func(*http.Request, []*http.Request) error {

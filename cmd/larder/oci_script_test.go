@@ -2,24 +2,21 @@ package main
 
 import (
 	"archive/tar"
-	"bufio"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/rand"
 	"flag"
 	"fmt"
 	"io"
-	"math"
+	"net/http"
 	"os"
-	"os/exec"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sync/errgroup"
 
 	"larder/upstream/upstreamtest/ocitest"
 )
@@ -28,7 +25,8 @@ import (
 //
 //	oci-upstream NAME [-auth basic|bearer] [-password P] [-guests] [-redirects] [-no-referrers] [-no-digest]
 //
-// It sets $NAME, in upper case, to its URL and $NAME_HOST to its host.
+// It sets $NAME, in upper case, to its URL, $NAME_HOST to its host and
+// $NAME_BLOBS_HOST to that which it sends clients to.
 func cmdOCIUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	const form = "oci-upstream NAME [-auth basic|bearer] [-password P] [-guests] [-redirects] [-no-referrers] [-no-digest]"
 	usage(ts, neg || len(args) < 1, form)
@@ -51,6 +49,7 @@ func cmdOCIUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	s := storyOf(ts)
 	s.upstreams[args[0]] = r
 	s.announceHost(ts, args[0], strings.TrimPrefix(r.URL, "http://"))
+	ts.Setenv(strings.ToUpper(args[0])+"_BLOBS_HOST", strings.TrimPrefix(r.Blobs.URL, "http://"))
 }
 
 // cmdOCIImage puts an image into a scripted registry and prints its digest:
@@ -129,83 +128,65 @@ func cmdNoise(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(f.Close())
 }
 
-// conformanceTests is fewer than the protocol's test makes, and more than it
-// would if a part of it were left out unseen.
-const conformanceTests = 700
-
-// conformanceTold is how many lines a story prints of what failed.
-const conformanceTold = 80
-
-// cmdConformance runs the protocol's own test against a registry:
-//
-//	conformance HOST VERSION [TOKEN]
-//
-// It prints what was skipped. Whatever fails, ends in an error or is not run at all
-// fails the story. The exit status of the test tells less: it is 0 when the
-// test could not begin.
-func cmdConformance(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg || len(args) < 2 || len(args) > 3, "conformance HOST VERSION [TOKEN]")
-	ctx, cancel := context.WithTimeout(context.Background(), 2*waitLimit)
-	defer cancel()
-	program, err := storyOf(ts).program("conformance")
+// cmdOCITags gives the image under a tag more tags, until there are N, and prints
+// them all as a registry must list them, in the order of bytes: oci-tags
+// HOST/IMAGE:TAG N [TOKEN]. The tags are t0000, t0001 and so on.
+func cmdOCITags(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) < 2 || len(args) > 3, "oci-tags HOST/IMAGE:TAG N [TOKEN]")
+	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	cmd := exec.CommandContext(ctx, program)
-	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(environment(ts), "OCI_REGISTRY="+args[0], "OCI_TLS=disabled", "OCI_VERSION="+args[1], "OCI_LOG=error",
-		"OCI_REPO1=conformance/one", "OCI_REPO2=conformance/two", "OCI_RESULTS_DIR="+ts.MkAbs("results-"+args[1]))
-	if len(args) == 3 {
-		cmd.Env = append(cmd.Env, "OCI_USERNAME=user", "OCI_PASSWORD="+args[2])
+	host, rest, _ := strings.Cut(args[0], "/")
+	image, tag, _ := strings.Cut(rest, ":")
+	m := manifests{url: "http://" + host + "/v2/" + image + "/manifests/", token: append(args, "")[2]}
+	body, err := m.ask(http.MethodGet, tag, nil)
+	ts.Check(err)
+	tags := make(chan string)
+	var pushers errgroup.Group
+	for range tagPushers {
+		pushers.Go(func() error {
+			var failed error
+			for tag := range tags {
+				if _, err := m.ask(http.MethodPut, tag, body); err != nil {
+					failed = err
+				}
+			}
+			return failed
+		})
 	}
-	out, err := cmd.CombinedOutput()
-	judgeConformance(ts, out, err)
+	for i := range n {
+		tag := fmt.Sprintf("t%04d", i)
+		tags <- tag
+		fmt.Fprintln(ts.Stdout(), tag)
+	}
+	close(tags)
+	ts.Check(pushers.Wait())
 }
 
-var (
-	conformanceTotal = regexp.MustCompile(`(?m)^  (Skip|Pass|FAIL|Error|Total)\.*: +(\d+)$`)
-	conformanceTest  = regexp.MustCompile(`^ +(\S.*): (Skip|FAIL|Error)$`)
-)
+// tagPushers is how many tags are pushed at once: each waits for the disk.
+const tagPushers = 16
 
-// judgeConformance reads what the test printed: a tree of tests with a sentence
-// below each that did not pass, and a table of counts.
-func judgeConformance(ts *testscript.TestScript, out []byte, ended error) {
-	counts := map[string]int{"FAIL": math.MaxInt, "Error": math.MaxInt}
-	for _, m := range conformanceTotal.FindAllSubmatch(out, -1) {
-		n, err := strconv.Atoi(string(m[2]))
-		ts.Check(err)
-		counts[string(m[1])] = n
-	}
-	var bad strings.Builder
-	telling := false
-	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
-		line := lines.Text()
-		m := conformanceTest.FindStringSubmatch(line)
-		switch {
-		case m != nil && m[2] == "Skip":
-			fmt.Fprintln(ts.Stdout(), "skipped: "+m[1])
-			telling = false
-		case m != nil:
-			bad.WriteString("\n" + line)
-			telling = true
-		case strings.HasPrefix(line, "OCI Conformance Result"):
-			telling = false
-		case strings.HasSuffix(line, ": Pass") || strings.HasSuffix(line, ": Disabled"):
-			telling = false
-		case telling:
-			bad.WriteString("\n\t" + line)
-		}
-	}
-	if counts["FAIL"] == 0 && counts["Error"] == 0 && counts["Total"] >= conformanceTests &&
-		bytes.Contains(out, []byte("OCI Conformance Result: Pass")) {
-		return
-	}
-	if bad.Len() == 0 {
-		bad.WriteString("\n" + tail(string(out), 20))
-	}
-	told := head(bad.String(), conformanceTold)
-	ts.Fatalf("of %d tests %d failed and %d had an error (%v):%s", counts["Total"], counts["FAIL"], counts["Error"], ended, told)
-}
+// manifests are those of an image.
+type manifests struct{ url, token string }
 
-func head(text string, lines int) string {
-	all := strings.Split(text, "\n")
-	return strings.Join(all[:min(lines, len(all))], "\n")
+// ask gets or puts an image's manifest and returns what was answered.
+func (m manifests) ask(method, ref string, body []byte) ([]byte, error) {
+	q, err := http.NewRequest(method, m.url+ref, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	q.Header.Set("Content-Type", ocitest.TypeImage)
+	q.Header.Set("Accept", ocitest.TypeImage)
+	if m.token != "" {
+		q.SetBasicAuth("user", m.token)
+	}
+	w, err := http.DefaultClient.Do(q)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Body.Close()
+	got, err := io.ReadAll(w.Body)
+	if err == nil && w.StatusCode >= http.StatusMultipleChoices {
+		err = fmt.Errorf("%s %s answered %s: %s", method, ref, w.Status, got)
+	}
+	return got, err
 }

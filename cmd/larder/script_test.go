@@ -88,7 +88,10 @@ func params(t *testing.T, dir string) testscript.Params {
 			"conformance":         cmdConformance,
 			"oci-upstream":        cmdOCIUpstream,
 			"oci-image":           cmdOCIImage,
+			"oci-tags":            cmdOCITags,
 			"noise":               cmdNoise,
+			"json":                cmdJSON,
+			"expand":              cmdExpand,
 		},
 	}
 }
@@ -146,7 +149,12 @@ func setup(env *testscript.Env, bin string) error {
 
 // close ends what a script left running, and shows the log of a story that failed.
 func (s *story) close() {
-	if s.server != nil {
+	t, ok := s.env.T().(interface{ Failed() bool })
+	failed := ok && t.Failed()
+	if s.server != nil && failed {
+		// Its last access lines are still to be written.
+		_ = s.server.Stop(waitLimit)
+	} else if s.server != nil {
 		// A story may end with a server that has ended already.
 		_ = s.server.Kill()
 	}
@@ -157,7 +165,7 @@ func (s *story) close() {
 	for _, u := range s.upstreams {
 		u.Close()
 	}
-	if t, ok := s.env.T().(interface{ Failed() bool }); ok && t.Failed() {
+	if failed {
 		log, err := os.ReadFile(filepath.Join(s.env.WorkDir, "larder.log"))
 		if err == nil {
 			s.env.T().Log("the log of larder, its end:\n" + tail(string(log), 60))
@@ -170,10 +178,31 @@ func tail(text string, lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// cmdCapture puts the output of the last command into a variable: capture NAME.
+// cmdCapture puts the output of the last command, or a field of the answer that
+// the last http got, into a variable: capture NAME [FIELD].
 func cmdCapture(ts *testscript.TestScript, neg bool, args []string) {
-	usage(ts, neg || len(args) != 1, "capture NAME")
-	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+	usage(ts, neg || len(args) < 1 || len(args) > 2, "capture NAME [FIELD]")
+	if len(args) == 1 {
+		ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+		return
+	}
+	for line := range strings.Lines(ts.ReadFile("stderr")) {
+		if value, ok := strings.CutPrefix(line, args[1]+": "); ok {
+			ts.Setenv(args[0], strings.TrimSpace(value))
+			return
+		}
+	}
+	ts.Fatalf("the answer has no field %s", args[1])
+}
+
+// cmdExpand puts the values of variables into files, in the place of $NAME:
+// expand FILE...
+func cmdExpand(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) == 0, "expand FILE...")
+	for _, name := range args {
+		text := os.Expand(ts.ReadFile(name), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(text), 0o600))
+	}
 }
 
 func usage(ts *testscript.TestScript, wrong bool, text string) {
