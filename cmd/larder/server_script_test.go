@@ -104,7 +104,7 @@ func withUpstream(ts *testscript.TestScript, flags []string) []string {
 		}
 	}
 	cmdUpstream(ts, false, []string{"nothing", ts.Getenv("HOME")})
-	return append(slices.Clone(flags), "--upstream", "npm="+ts.Getenv("NOTHING"))
+	return append(slices.Clone(flags), "--upstream", "npm="+ts.Getenv("NOTHING"), "--upstream", "oci="+ts.Getenv("NOTHING"))
 }
 
 func freeAddress(ts *testscript.TestScript) string {
