@@ -64,6 +64,7 @@ type Listing interface {
 	Having(ctx context.Context, pkg, term, after string) iter.Seq2[*Release, error]
 	// Packages yields the hosted packages the caller may read, by name, that
 	// come after the name given. One that has only linked files is not among them.
+	// Those of a mirror whose names are apart are the ones that were asked for here.
 	Packages(ctx context.Context, after string) iter.Seq2[*Package, error]
 }
 

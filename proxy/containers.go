@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"larder/formats"
+	"larder/policy"
 )
 
 // Containers are the registries behind /v2/: one of our own and mirrors of
@@ -21,6 +22,9 @@ type Containers struct {
 	Mirrors map[string]Mount
 	// Hosts are host names that one of these registries has for itself.
 	Hosts map[string]Mount
+	// Default, if not nil, is the mirror that is read in the place of Hosted where a
+	// name is neither hosted nor claimed here, nor that of an owner.
+	Default Mount
 	// Upstream returns the id of the upstream that is known by a host, which is in
 	// lower case and without the port 443; "" for none. It compares, and never asks
 	// the host. It may wait until the upstreams are known. nil: there is none.
@@ -123,6 +127,21 @@ func (x *exchange) findContainers(path []string) error {
 	x.at(at.Mount, at.Prefix, at.Path)
 	x.namespace = at.Namespace
 	return err
+}
+
+// fallBack reads what nobody has here from the default mirror. Whose a name is
+// does not depend on the caller.
+func (x *exchange) fallBack(req formats.Request) (formats.Request, error) {
+	c := x.edge.Containers
+	if c == nil || c.Default == nil || x.mount != c.Hosted || req.Action != policy.Read || req.Package == "" {
+		return req, nil
+	}
+	ours, err := c.Hosted.For(policy.Subject{}, "", x.root+x.prefix).Ours(x.r.Context(), []string{req.Package})
+	if err != nil || ours[0] {
+		return req, err
+	}
+	x.at(c.Default, x.prefix, x.path)
+	return x.format.Parse(x.r, x.path)
 }
 
 // checkContainers refuses what would leave a request without one answer.

@@ -3,10 +3,12 @@ package proxy
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"larder/formats"
+	"larder/policy"
 )
 
 // fleet is a registry of our own and two mirrors, of which one has a host name.
@@ -186,5 +188,57 @@ func TestContainersThatCannotBe(t *testing.T) {
 		if _, err := New(o); err == nil {
 			t.Errorf("%s was taken", name)
 		}
+	}
+}
+
+// owningMount is a registry to which some names belong.
+type owningMount struct {
+	fakeMount
+	names *[]string
+}
+
+func (m owningMount) For(policy.Subject, string, string) formats.Registry {
+	return owningRegistry{fakeRegistry{w: m.w}, *m.names}
+}
+
+type owningRegistry struct {
+	fakeRegistry
+	names []string
+}
+
+func (r owningRegistry) Ours(_ context.Context, names []string) ([]bool, error) {
+	if names[0] == "lost" {
+		return nil, errors.New("the index is gone")
+	}
+	return []bool{slices.Contains(r.names, names[0])}, nil
+}
+
+// TestTheDefaultUpstream is read for what nobody has here, and for nothing else.
+func TestTheDefaultUpstream(t *testing.T) {
+	names := []string{"ours"}
+	w := newWorld(t, func(o *Options) {
+		o.Containers = fleet(o.Identifier.(*world))
+		o.Containers.Hosted = owningMount{fakeMount{o.Identifier.(*world), "oci"}, &names}
+		o.Containers.Default = o.Containers.Mirrors["hub"]
+	})
+	for _, tt := range []struct{ method, target, host, registry string }{
+		{"GET", "/v2/ours/1", "larder.example", "oci"},
+		{"GET", "/v2/other/1", "larder.example", "mirror/hub"},
+		{"HEAD", "/v2/other/1", "larder.example", "mirror/hub"},
+		{"GET", "/v2/other/1?ns=larder.example", "larder.example", "mirror/hub"},
+		{"PUT", "/v2/other/1", "larder.example", "oci"},
+		{"DELETE", "/v2/other/1", "larder.example", "oci"},
+		{"GET", "/v2/other/1?ns=corp.example:5000", "larder.example", "mirror/corp"},
+		{"GET", "/v2/mirror/corp/other/1", "larder.example", "mirror/corp"},
+		{"GET", "/pad/other/1", "larder.example", "pad"},
+	} {
+		w.asked = nil
+		w.do(tt.method, tt.target, strings.NewReader("x"), "Host: "+tt.host)
+		if len(w.asked) != 1 || w.asked[0].Registry != tt.registry {
+			t.Errorf("%s %s: policy was asked about %+v, want the registry %s", tt.method, tt.target, w.asked, tt.registry)
+		}
+	}
+	if resp := w.do("GET", "/v2/lost/1", nil); resp.StatusCode != 500 {
+		t.Errorf("while nobody knows whose a name is: %d", resp.StatusCode)
 	}
 }

@@ -152,7 +152,11 @@ func (x *exchange) parse(trailing bool) (formats.Request, error) {
 	if _, slashed := x.format.(formats.Slashed); trailing && len(x.path) > 0 && !slashed {
 		return formats.Request{}, formats.Refuse(formats.ErrBadRequest, "the path ends in an empty segment: leave out the final slash")
 	}
-	return x.format.Parse(x.r, x.path)
+	req, err := x.format.Parse(x.r, x.path)
+	if err != nil {
+		return req, err
+	}
+	return x.fallBack(req)
 }
 
 // serve asks policy and lets the format answer.

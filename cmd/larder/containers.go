@@ -50,12 +50,16 @@ func (n *node) openContainers(format formats.Format) {
 	n.containers.Hosted = add(own.Hosts, registry.Spec{Name: config.Containers, Format: format, Hosted: own.Hosted})
 	for _, id := range ids {
 		name := config.MirrorName(id)
-		n.containers.Mirrors[id] = add(n.cfg.Upstreams[id].Hosts, registry.Spec{
+		m := add(n.cfg.Upstreams[id].Hosts, registry.Spec{
 			Name: name, World: name,
 			Format:    oci.New(oci.Options{Mirror: true, Library: func(ctx context.Context) bool { return n.upstreams.library(ctx, id) }}),
 			Upstreams: func(ctx context.Context) ([]registry.Source, error) { return n.upstreams.sources(ctx, []string{id}) },
 			Hint:      func() string { return n.upstreams.hint([]string{id}) },
 		})
+		n.containers.Mirrors[id] = m
+		if id == own.DefaultUpstream {
+			n.containers.Default = m
+		}
 	}
 }
 
@@ -65,6 +69,14 @@ func (n *node) entry(name string) config.Registry {
 		return config.Registry{Format: config.Containers, Upstreams: []string{id}}
 	}
 	return n.cfg.Registries[name]
+}
+
+// routeOf is where clients find a registry that is not at its name; "" for others.
+func routeOf(m *registry.Registry) string {
+	if m.Format().Name() != config.Containers {
+		return ""
+	}
+	return "/v2" + strings.TrimPrefix("/"+m.Name()+"/", "/"+config.Containers)
 }
 
 // mirrors is what is known of container upstreams beside how they are asked.

@@ -166,7 +166,10 @@ func (l *live) ask(a ask) answer {
 	}
 	for _, line := range a.header {
 		name, value, _ := strings.Cut(line, ": ")
-		if name == "Content-Type" {
+		switch name {
+		case "Host":
+			r.Host = value
+		case "Content-Type":
 			r.Header.Del(name)
 		}
 		r.Header.Add(name, value)

@@ -67,12 +67,23 @@ func fixed(old, changed *config.Loaded) []string {
 	before, after := values(old), values(changed)
 	var keys []string
 	for key := range union(before, after) {
-		if before[key] != after[key] && !strings.HasPrefix(key, "policy.") && !strings.HasPrefix(key, "upstreams.") {
+		if before[key] != after[key] && !strings.HasPrefix(key, "policy.") && (!strings.HasPrefix(key, "upstreams.") || mirror(key, old, changed)) {
 			keys = append(keys, key)
 		}
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// mirror reports a key of an upstream that makes a registry, or gives one a host
+// name: the registries are those of the start.
+func mirror(key string, old, changed *config.Loaded) bool {
+	id, field := key, ""
+	if at := strings.LastIndexByte(key, '.'); at >= 0 {
+		id, field = strings.TrimPrefix(key[:at], "upstreams."), key[at+1:]
+	}
+	before, after := slices.Contains(old.Mirrors(), id), slices.Contains(changed.Mirrors(), id)
+	return field == "format" && before != after || field == "hosts" && before && after
 }
 
 func values(l *config.Loaded) map[string]string {

@@ -85,3 +85,14 @@ func TestRoomIsToldInWords(t *testing.T) {
 		}
 	}
 }
+
+// Mirrors are made at the start, and so are their host names; where their upstreams
+// are, and what they may be asked for, is not.
+func TestReloadTellsOfMirrors(t *testing.T) {
+	old := configOf(t, "upstreams: {hub: {format: oci, url: 'https://a.upstream.example'}}\n")
+	changed := configOf(t, "upstreams: {hub: {format: oci, url: 'https://b.upstream.example', allow: [a/**], hosts: [a.example]}, more: {format: oci}, oci: null, other: {format: npm}}\n")
+	want := []string{"upstreams.hub.hosts", "upstreams.more.format", "upstreams.oci.format"}
+	if got := fixed(old, changed); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -35,16 +35,14 @@ func (s *serving) serveTags() error {
 	return s.json(mediaJSON, body)
 }
 
-// serveCatalog lists the images that the caller may read. Clients that hold
+// serveCatalog lists the images that the caller may read; of a mirror, those that
+// somebody here asked for. Clients that hold
 // credentials send them only after a 401.
 func (s *serving) serveCatalog() error {
 	if err := s.mustList(); err != nil {
 		return err
 	}
 	names := func(yield func(string, error) bool) {
-		if s.mirror {
-			return
-		}
 		for p, err := range s.Registry.Packages(s.r.Context(), s.t.page.last) {
 			if err != nil {
 				yield("", err)

@@ -114,7 +114,9 @@ type Verification struct {
 
 // Registry is a configured registry, as explanations name it.
 type Registry struct {
-	Mount     proxy.Mount
+	Mount proxy.Mount
+	// Path is where clients find it, with slashes at both ends; "" is /NAME/.
+	Path      string
 	Hosted    bool
 	Upstreams []string // ids
 	// Explain asks the rules about a package; nil where there are none.
@@ -123,6 +125,14 @@ type Registry struct {
 	ResetOrigin func(ctx context.Context, actor policy.Subject, pkg string, dry bool) (*registry.OriginReset, error)
 	// Approve notes when versions were first seen; see registry.Registry.
 	Approve func(ctx context.Context, a registry.Approval, list []registry.Known) (int, error)
+}
+
+// url is its address below an origin.
+func (r Registry) url(origin string) string {
+	if r.Path != "" {
+		return origin + r.Path
+	}
+	return origin + "/" + r.Mount.Name() + "/"
 }
 
 // Upstream is how an upstream does. URL holds no credential.

@@ -20,7 +20,7 @@ func (p *pages) serveFront(c *call) error {
 	page := frontPage{API: c.visit.Origin + "/api/v1/", Style: styleOf(c.r)}
 	for _, r := range p.Registries {
 		page.Registries = append(page.Registries, frontRegistry{
-			Name: r.Mount.Name(), Format: r.Mount.Format().Name(), URL: c.visit.Origin + "/" + r.Mount.Name() + "/", Hosted: r.Hosted,
+			Name: r.Mount.Name(), Format: r.Mount.Format().Name(), URL: r.url(c.visit.Origin), Hosted: r.Hosted,
 		})
 	}
 	return p.render(c, http.StatusOK, "front.html", page)

@@ -75,7 +75,7 @@ func hide(err error) error {
 func (c *call) registryOf(format string) (Registry, formats.Registry, error) {
 	for _, r := range c.Registries {
 		if r.Mount.Format().Name() == format {
-			return r, r.Mount.For(c.caller, "", c.visit.Origin+"/"+r.Mount.Name()+"/"), nil
+			return r, r.Mount.For(c.caller, "", r.url(c.visit.Origin)), nil
 		}
 	}
 	return Registry{}, nil, bad("there is no registry of the format %s on this server", format)

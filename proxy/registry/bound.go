@@ -125,8 +125,29 @@ func living(r cache.Reader, format, name string) iter.Seq2[*formats.Release, err
 func (b *bound) Packages(ctx context.Context, after string) iter.Seq2[*formats.Package, error] {
 	reader := *b
 	reader.caller = b.caller.ForLists(b.spec.Format.Name())
+	list := b.published
+	if b.spec.World != "" { // where nothing is
+		list = b.seen
+	}
 	return func(yield func(*formats.Package, error) bool) {
-		for b.spec.World == "" { // else nothing is hosted there
+		for p, err := range list(ctx, after) {
+			if err == nil {
+				_, err = reader.allow(ctx, policy.Read, p.Name, "")
+			}
+			if errors.Is(err, policy.ErrHidden) || errors.Is(err, policy.ErrDenied) || errors.Is(err, policy.ErrUnauthenticated) {
+				continue
+			}
+			if !yield(p, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// published yields the hosted packages that this URL shows, whoever asks.
+func (b *bound) published(ctx context.Context, after string) iter.Seq2[*formats.Package, error] {
+	return func(yield func(*formats.Package, error) bool) {
+		for {
 			h, err := b.next(ctx, after)
 			if errors.Is(err, cache.ErrNotExist) {
 				return
@@ -139,13 +160,6 @@ func (b *bound) Packages(ctx context.Context, after string) iter.Seq2[*formats.P
 			after = p.Name
 			if h.LastSeq == 0 || !p.Deleted.IsZero() || (b.narrowed() && p.Repository != b.repository) {
 				continue
-			}
-			if _, err := reader.allow(ctx, policy.Read, p.Name, ""); err != nil {
-				if errors.Is(err, policy.ErrHidden) || errors.Is(err, policy.ErrDenied) || errors.Is(err, policy.ErrUnauthenticated) {
-					continue
-				}
-				yield(nil, err)
-				return
 			}
 			if !yield(p, nil) {
 				return
