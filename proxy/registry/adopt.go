@@ -58,11 +58,6 @@ func (fl *flight) cede(digest string) {
 	}
 }
 
-// lent is the body of another flight: its end is not ours to bring about.
-type lent struct{ cache.Partial }
-
-func (lent) Abort(error) {}
-
 // share lets the clients of this flight follow what another one fetches, and
 // takes that over once it is stored. false says that there was nothing to share.
 func (fl *flight) share(other *flight, digest string) (bool, error) {
@@ -82,7 +77,7 @@ func (fl *flight) share(other *flight, digest string) (bool, error) {
 		return false, nil
 	}
 	fl.mu.Lock()
-	fl.partial, fl.size = lent{partial}, size
+	fl.partial, fl.size = partial, size // ours to drop only once the other has ended, which is harmless
 	fl.mu.Unlock()
 	fl.idle.Store(e.now().UnixNano())
 	close(fl.ready)
