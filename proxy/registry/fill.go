@@ -96,7 +96,7 @@ func (fl *flight) keep(partial cache.Partial, blob cache.Blob, facts formats.Fil
 	defer cancel()
 	rec := fl.record(blob, facts)
 	err := e.commitCached(ctx, partial, blob, fl.key, func(w cache.Writer) error {
-		if err := rec.put(w, fl.key); err != nil || namesDigest(fl.file.Name, blob.Digest) {
+		if err := rec.put(w, fl.key); err != nil || fl.sealed(blob.Digest) {
 			return err
 		}
 		return w.Put(seenKey(fl.source.ID, fl.file.Name), append([]byte{rowVersion}, blob.Digest[:]...))
@@ -127,9 +127,13 @@ func (fl *flight) record(blob cache.Blob, facts formats.FileFacts) *fileRecord {
 	return rec
 }
 
-// namesDigest says that the name of a file tells its bytes, so that nobody has to
-// remember which ones it had first.
-func namesDigest(name string, d cache.Digest) bool { return strings.Contains(name, d.String()) }
+// sealed says that the name of the file tells its bytes, so that nobody has to
+// remember which ones it had first. Elsewhere a digest in a name is a word of the
+// upstream's, which may put other bytes behind it.
+func (fl *flight) sealed(d cache.Digest) bool {
+	_, ok := fl.registry.spec.Format.(Composer)
+	return ok && strings.Contains(fl.file.Name, d.String())
+}
 
 // firstSeen returns the digest that a file had when it was first fetched: the
 // pin that a silent change upstream runs into.

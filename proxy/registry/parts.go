@@ -17,7 +17,8 @@ import (
 )
 
 // Composer is implemented by formats of which some files belong to no version by
-// themselves: rules are asked about those that refer to them.
+// themselves: rules are asked about those that refer to them. A digest in the
+// name of a file is that of its bytes.
 type Composer interface {
 	// Part reports whether a file, as File.Name has it, is such a one.
 	Part(file string) bool
