@@ -95,6 +95,7 @@ func TestPartRules(t *testing.T) {
 	}{
 		{deny("pkg:oci/other@1"), "layer one two t", "layer one two t"},
 		{deny("pkg:oci/p"), "t one layer", ""},
+		{rules.Rule{ID: "r", Kind: rules.Allow, Exclusive: true, Match: []string{"pkg:oci/p"}}, "layer one t", "layer one t"},
 		{deny("pkg:oci/p@9"), "layer one layer", "one layer"},
 		{deny("pkg:oci/p@" + one), "one layer two layer", "two layer"},
 		{deny("pkg:oci/p@" + one), "index one layer", "index"},
