@@ -14,14 +14,15 @@ import (
 // meanwhile form the next.
 const (
 	maxBatchFunctions = 1024
-	maxBatchBytes     = 1 << 20
+	maxBatchBytes     = 512 << 10
 	maxBatchRows      = 8 << 10
 )
 
-// What one Update may write. Together with a batch that is nearly full it is
-// well below what Badger takes in one transaction (15 % of a memory table).
+// What one Update may write: the largest image, of a thousand layers, needs most
+// of it. Together with a batch that is nearly full it is below what Badger takes
+// in one transaction (15 % of a memory table).
 const (
-	maxUpdateBytes = 1 << 20
+	maxUpdateBytes = 1792 << 10
 	maxUpdateRows  = 8 << 10
 )
 
@@ -46,7 +47,7 @@ func (r *request) answer(err error) {
 
 // Update runs fn in the writer, together with other calls that wait there, and
 // returns once the batch is synced. What fn returned is passed on as it is; a
-// panic of fn becomes an error. One call may write at most 1 MiB in 8 192
+// panic of fn becomes an error. One call may write at most 1.75 MiB in 8 192
 // records. When ctx ends while fn waits for its turn nothing happens; once fn
 // runs, Update waits for the outcome.
 func (ix *Index) Update(ctx context.Context, fn func(cache.Writer) error) error {

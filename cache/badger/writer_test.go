@@ -130,7 +130,7 @@ func TestAFullBatchEnds(t *testing.T) {
 	}
 	large := func(name string) func(cache.Writer) error {
 		return func(w cache.Writer) error {
-			for i := range 20 {
+			for i := range 10 {
 				if err := w.Put(fmt.Appendf(nil, "%s%d", name, i), make([]byte, cache.MaxValue)); err != nil {
 					return err
 				}
@@ -147,7 +147,7 @@ func TestAFullBatchEnds(t *testing.T) {
 		}
 	}
 	if n := commits.Load(); n != 2 {
-		t.Errorf("%d commits, want 2: two functions pass 1 MiB, the third is alone", n)
+		t.Errorf("%d commits, want 2: two functions pass 512 KiB, the third is alone", n)
 	}
 }
 

@@ -64,6 +64,9 @@ type PackageAccess interface {
 	// Detach gives a package such grants, with the actor among the admins, and
 	// returns their id.
 	Detach(ctx context.Context, w cache.Writer, actor policy.Subject, res policy.Resource) (access string, err error)
+	// Immutable says whether a tag of a repository's packages stays where it was
+	// set first.
+	Immutable(ctx context.Context, repository, tag string) (bool, error)
 	// Attach ends the grants of that id.
 	Attach(w cache.Writer, access string) error
 }

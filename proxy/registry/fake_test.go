@@ -83,6 +83,8 @@ func (a *access) Detach(_ context.Context, _ cache.Writer, actor policy.Subject,
 	return id, nil
 }
 
+func (a *access) Immutable(context.Context, string, string) (bool, error) { return false, nil }
+
 func (a *access) Attach(_ cache.Writer, id string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

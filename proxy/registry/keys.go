@@ -28,7 +28,7 @@ import (
 //	n format 0 package                 the upstream that a name first came from, and when: dropped by ResetOrigin alone
 //	p format 0 package 0 a             head of a hosted package
 //	p format 0 package 0 i version     sequence number of a version
-//	p format 0 package 0 k file 0 version   the version uses the file
+//	p format 0 package 0 k hash version     the version uses the file (hash: SHA-256 of its name)
 //	p format 0 package 0 r version 0 tag    the tag stands for the version
 //	p format 0 package 0 s version 0 tag    the tag went with the version, and comes back with it
 //	p format 0 package 0 t tag         what a tag stands for, and since when
@@ -136,6 +136,18 @@ func partKey(format, pkg string, part byte, names ...string) ([]byte, error) {
 		if strings.IndexByte(n, 0) >= 0 {
 			return nil, formats.Refuse(formats.ErrBadRequest, fmt.Sprintf("%.64q holds a zero byte", n))
 		}
+	}
+	return k, nil
+}
+
+// useKey says that a version uses a file; "" for the version gives the prefix of
+// all that do. The name of the file, which other rows have too, would be most of
+// what a version of many files writes.
+func useKey(format, pkg, file, version string) ([]byte, error) {
+	sum := sha256.Sum256([]byte(file))
+	k := append(append(packageKey(format, pkg, partUse), sum[:]...), version...)
+	if len(k) > cache.MaxKey {
+		return nil, formats.Refuse(formats.ErrBadRequest, fmt.Sprintf("the name of the version %.64q is too long", version))
 	}
 	return k, nil
 }

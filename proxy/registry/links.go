@@ -123,7 +123,7 @@ func (t *tx) File(name string) (formats.ReleaseFile, error) {
 }
 
 func (t *tx) Users(name string) ([]string, error) {
-	prefix, err := t.partKey(partUse, name, "")
+	prefix, err := useKey(t.format, t.name, name, "")
 	if err != nil {
 		return nil, err
 	}

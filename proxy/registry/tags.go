@@ -14,12 +14,6 @@ import (
 	"larder/policy/audit"
 )
 
-// Immutables is implemented by an Access that lets repositories keep tags where
-// they are: those that its patterns cover are set once.
-type Immutables interface {
-	Immutable(ctx context.Context, repository, tag string) (bool, error)
-}
-
 func encodeTag(version string, moved time.Time) []byte {
 	v := binary.BigEndian.AppendUint64([]byte{rowVersion}, uint64(moved.UnixNano()))
 	return append(v, version...)
@@ -205,11 +199,7 @@ func (t *tx) forgetTags(version string) ([]string, error) {
 // movableTag refuses, with the kind of error given, to move or drop a tag that
 // its repository keeps where it is.
 func (t *tx) movableTag(name string, kind error) error {
-	rule, ok := t.access.(Immutables)
-	if !ok {
-		return nil
-	}
-	fixed, err := rule.Immutable(t.ctx, t.head.Repository, name)
+	fixed, err := t.access.Immutable(t.ctx, t.head.Repository, name)
 	if err != nil {
 		return fmt.Errorf("whether the tag %s may be moved is not known now: %w", name, err)
 	}

@@ -93,7 +93,11 @@ func (t *tx) held(k []byte, rec *fileRecord) error {
 // lease held are held by the version from now on.
 func (t *tx) refer(r *formats.Release, needs []need) error {
 	for _, n := range needs {
-		if err := t.mark(partUse, n.name, r.Version); err != nil {
+		k, err := useKey(t.format, t.name, n.name, r.Version)
+		if err != nil {
+			return err
+		}
+		if err := t.w.Put(k, []byte{rowVersion}); err != nil {
 			return err
 		}
 		if n.file.Version != "" {
@@ -115,7 +119,11 @@ func (t *tx) refer(r *formats.Release, needs []need) error {
 // that the version can be restored.
 func (t *tx) unrefer(r *formats.Release) error {
 	for _, name := range r.Uses {
-		if err := t.unmark(partUse, name, r.Version); err != nil {
+		used, err := useKey(t.format, t.name, name, r.Version)
+		if err != nil {
+			return err
+		}
+		if err := t.w.Delete(used); err != nil {
 			return err
 		}
 		k, rec, err := t.file(name)
