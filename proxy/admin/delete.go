@@ -31,6 +31,44 @@ type Changed struct {
 	Versions []string `json:"versions" doc:"The versions concerned."`
 	Package  bool     `json:"package" doc:"The package as a whole went or came back."`
 	DryRun   bool     `json:"dry_run,omitempty" doc:"Nothing was changed."`
+
+	more bool // versions are left that are to go, or to come back, too
+}
+
+// step is what a deletion or restoration does to one version.
+type step struct {
+	version string
+	bytes   int // about what it writes
+}
+
+func stepOf(r *formats.Release) step {
+	return step{r.Version, 4<<10 + 2*len(r.Meta) + 1200*len(r.Uses)}
+}
+
+// maxPart is about how many bytes one transaction of a deletion or restoration
+// writes, well below what an index takes.
+const maxPart = 512 << 10
+
+// take does the steps that one transaction has room for, at least one, and tells
+// them; a dry run tells all.
+func (c *Changed) take(list []step, do func(version string) error) error {
+	size := 0
+	for i, s := range list {
+		if size += s.bytes; size > maxPart && i > 0 {
+			c.more = !c.DryRun
+			break
+		}
+		if err := do(s.version); err != nil {
+			return err
+		}
+		c.Versions = append(c.Versions, s.version)
+	}
+	if c.DryRun {
+		for _, s := range list[len(c.Versions):] {
+			c.Versions = append(c.Versions, s.version)
+		}
+	}
+	return nil
 }
 
 // errDry ends a transaction that was only to show what it would do.
@@ -91,66 +129,94 @@ func inUse(version string, err error) error {
 // deletePackage retracts a version, or all of a package. Names and versions
 // stay reserved, and the bytes are kept for the restore window.
 func (c *call) deletePackage(q changeQuery, _ none) (Changed, error) {
-	return c.change(policy.Delete, q.DryRun, func(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error {
-		if !p.Deleted.IsZero() {
-			return formats.Refuse(formats.ErrNotFound, notFound)
+	out, err := c.inParts(func() (Changed, error) { return c.change(policy.Delete, q.DryRun, c.deletePart) })
+	slices.Reverse(out.Versions)
+	return out, err
+}
+
+// deletePart retracts what one transaction has room for, the last published
+// first: what uses others came after them.
+func (c *call) deletePart(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error {
+	if !p.Deleted.IsZero() {
+		return formats.Refuse(formats.ErrNotFound, notFound)
+	}
+	left := 0
+	var list []step
+	for r, err := range tx.Releases() {
+		switch {
+		case err != nil:
+			return err
+		case !r.Retracted.IsZero():
+		case which.Version == "" || which.Version == r.Version:
+			list = append(list, stepOf(r))
+		default:
+			left++
 		}
-		left := 0
-		for r, err := range tx.Releases() {
-			switch {
-			case err != nil:
-				return err
-			case !r.Retracted.IsZero():
-			case which.Version == "" || which.Version == r.Version:
-				out.Versions = append(out.Versions, r.Version)
-			default:
-				left++
-			}
-		}
-		if which.Version != "" && len(out.Versions) == 0 {
-			return formats.Refuse(formats.ErrNoVersion, which.Name+" has no version "+which.Version)
-		}
-		for _, v := range slices.Backward(out.Versions) { // what uses others came after them
-			if err := tx.Retract(v); err != nil {
-				return inUse(v, err)
-			}
-		}
-		if left == 0 {
-			out.Package = true
-			clear(p.Tags)
-			p.Deleted = c.Clock().UTC()
-		}
-		return nil
-	})
+	}
+	if which.Version != "" && len(list) == 0 {
+		return formats.Refuse(formats.ErrNoVersion, which.Name+" has no version "+which.Version)
+	}
+	slices.Reverse(list)
+	err := out.take(list, func(version string) error { return inUse(version, tx.Retract(version)) })
+	if err != nil {
+		return err
+	}
+	if left == 0 && !out.more {
+		out.Package = true
+		clear(p.Tags)
+		p.Deleted = c.Clock().UTC()
+	}
+	return nil
 }
 
 // restorePackage brings a version back, or all that went with the package.
 func (c *call) restorePackage(q changeQuery, _ none) (Changed, error) {
-	return c.change(policy.Restore, q.DryRun, func(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error {
-		r, ok := tx.(Restorer)
-		if !ok {
-			return formats.Refuse(formats.ErrUnsupported, "packages of the format "+which.Format+" cannot be restored")
+	return c.inParts(func() (Changed, error) { return c.change(policy.Restore, q.DryRun, restorePart) })
+}
+
+// restorePart restores what one transaction has room for, the first published
+// first. The package comes back with the last of it.
+func restorePart(tx formats.Tx, p *formats.Package, which purl.Purl, out *Changed) error {
+	r, ok := tx.(Restorer)
+	if !ok {
+		return formats.Refuse(formats.ErrUnsupported, "packages of the format "+which.Format+" cannot be restored")
+	}
+	var list []step
+	for rel, err := range tx.Releases() {
+		if err != nil {
+			return err
 		}
-		for rel, err := range tx.Releases() {
-			if err != nil {
-				return err
-			}
-			if !rel.Retracted.IsZero() && (which.Version == rel.Version || which.Version == "" && wentWith(rel, p)) {
-				out.Versions = append(out.Versions, rel.Version)
-			}
+		if !rel.Retracted.IsZero() && (which.Version == rel.Version || which.Version == "" && wentWith(rel, p)) {
+			list = append(list, stepOf(rel))
 		}
-		if len(out.Versions) == 0 {
-			return formats.Refuse(formats.ErrNoVersion, "nothing of "+which.Name+" that was deleted fits: name a deleted version, or a deleted package")
-		}
-		for _, v := range out.Versions {
-			if err := r.Restore(v); err != nil {
-				return err
-			}
-		}
+	}
+	if len(list) == 0 {
+		return formats.Refuse(formats.ErrNoVersion, "nothing of "+which.Name+" that was deleted fits: name a deleted version, or a deleted package")
+	}
+	if err := out.take(list, r.Restore); err != nil {
+		return err
+	}
+	if !out.more {
 		out.Package = !p.Deleted.IsZero()
 		p.Deleted = time.Time{}
-		return nil
-	})
+	}
+	return nil
+}
+
+// inParts goes on until all is done, a transaction for each part: there is no
+// end to what a package may hold. A dry run tries the first part alone.
+func (c *call) inParts(part func() (Changed, error)) (Changed, error) {
+	all, err := part()
+	for more := all.more; err == nil && more; {
+		var next Changed
+		next, err = part()
+		more, all.Package = next.more, next.Package
+		all.Versions = append(all.Versions, next.Versions...)
+	}
+	if err != nil {
+		return Changed{}, err
+	}
+	return all, nil
 }
 
 // wentWith reports whether a version was retracted by the deletion of its

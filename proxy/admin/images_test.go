@@ -115,3 +115,35 @@ func TestManyTagsAreCut(t *testing.T) {
 		t.Errorf("%d tags", len(p.Tags))
 	}
 }
+
+// TestManyVersionsGo in several transactions, and come back so: none has room
+// for all.
+func TestManyVersionsGo(t *testing.T) {
+	w := newWorldOf(t, settled{})
+	reg := w.mount.For(subject(t, w, w.admin), "", "")
+	var want []string
+	for i := range 300 {
+		want = append(want, fmt.Sprintf("v%03d", i))
+		w.image(reg, want[i], []string{"t" + want[i]})
+	}
+	const all = "/api/v1/package?purl=pkg:npm/image"
+	changed := func(method, target string) (c Changed) {
+		t.Helper()
+		w.read(w.want(200, method, target, w.admin, ""), &c)
+		if !slices.Equal(c.Versions, want) || !c.Package {
+			t.Errorf("%s %s: %d versions, %v", method, target, len(c.Versions), c.Package)
+		}
+		return c
+	}
+	var p Package
+	changed("DELETE", all+"&dry_run=true")
+	if w.get(all, "", &p); len(p.Versions) != len(want) {
+		t.Errorf("a dry run left %d", len(p.Versions))
+	}
+	changed("DELETE", all)
+	w.want(404, "GET", all, w.admin, "")
+	changed("POST", strings.Replace(all, "?", "/restore?", 1))
+	if w.get(all, "", &p); len(p.Versions) != len(want) || len(p.Tags) != len(want) {
+		t.Errorf("%d versions and %d tags are back", len(p.Versions), len(p.Tags))
+	}
+}
