@@ -26,7 +26,9 @@ func TestMirrorRules(t *testing.T) {
 		steps func(d, layer string) []step
 	}{
 		"a digest": {
-			func(d string) rules.Rule { return rules.Rule{ID: "bad", Kind: rules.Deny, Match: []string{"pkg:oci/team/app@" + d}} },
+			func(d string) rules.Rule {
+				return rules.Rule{ID: "bad", Kind: rules.Deny, Match: []string{"pkg:oci/team/app@" + d}}
+			},
 			func(d, layer string) []step {
 				return []step{
 					{"403 DENIED", "HEAD " + at + "/manifests/v1"}, {"403 DENIED", "GET " + at + "/manifests/v1"},
@@ -35,7 +37,9 @@ func TestMirrorRules(t *testing.T) {
 			},
 		},
 		"a tag": {
-			func(string) rules.Rule { return rules.Rule{ID: "bad", Kind: rules.Deny, Match: []string{"pkg:oci/team/app@v1"}} },
+			func(string) rules.Rule {
+				return rules.Rule{ID: "bad", Kind: rules.Deny, Match: []string{"pkg:oci/team/app@v1"}}
+			},
 			func(d, layer string) []step {
 				return []step{
 					{"403 DENIED", "GET " + at + "/manifests/v1"}, {"200", "GET " + at + "/manifests/" + d}, {"200", "GET " + at + "/blobs/" + layer},
@@ -43,7 +47,9 @@ func TestMirrorRules(t *testing.T) {
 			},
 		},
 		"everything": {
-			func(string) rules.Rule { return rules.Rule{ID: "bad", Kind: rules.Deny, Match: []string{"pkg:oci/team/*"}} },
+			func(string) rules.Rule {
+				return rules.Rule{ID: "bad", Kind: rules.Deny, Match: []string{"pkg:oci/team/*"}}
+			},
 			func(d, layer string) []step {
 				return []step{
 					{"403 DENIED", "GET " + at + "/manifests/v1"}, {"403 DENIED", "HEAD " + at + "/manifests/" + d}, {"403 DENIED", "HEAD " + at + "/blobs/" + layer},

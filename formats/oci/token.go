@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -133,4 +134,16 @@ func tokenAnswer(b formats.Bearer) ([]byte, error) {
 		ExpiresIn   int       `json:"expires_in"` // seconds
 		IssuedAt    time.Time `json:"issued_at"`
 	}{b.Secret, b.Secret, int(b.Life / time.Second), b.Issued.UTC().Truncate(time.Second)})
+}
+
+// namesNobody reports a header with neither a user name nor a password: some
+// clients send what they do not have. It is no credential, and asks for a token of
+// nobody.
+func namesNobody(h http.Header) bool {
+	lines := h["Authorization"]
+	if len(lines) != 1 {
+		return false
+	}
+	scheme, text, _ := strings.Cut(lines[0], " ")
+	return strings.EqualFold(scheme, "Basic") && text == "Og==" // ":" in base64
 }

@@ -289,3 +289,23 @@ func TestThreat10ImmutableTags(t *testing.T) {
 	w.must(w.dir.SetRepository(t.Context(), w.admin, "acme/packages", directory.RepositorySettings{ImmutableTags: []string{}}))
 	w.want("202", "DELETE /acme/app/manifests/v1", "olga", "")
 }
+
+// TestEmptyBasic: some clients send the user name and the password that they do
+// not have. Whoever lacks only one of them has made a mistake, and is told.
+func TestEmptyBasic(t *testing.T) {
+	w := newWorld(t)
+	basic := func(s string) string { return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(s)) }
+	got := w.want("200", "GET /token?scope=registry:catalog:*", "", "", basic(":"))
+	var doc struct{ Token string }
+	w.object(got, &doc)
+	w.tokens["guest"] = doc.Token
+	w.want("200", "GET /", "guest", "")
+	w.want("200", "GET /_catalog", "guest", "")
+	for _, line := range []string{
+		basic("wim:"), basic(":x"), basic("wim:x"), basic(""), basic("::"), "Authorization: Basic", "Authorization: Bearer", "Authorization: Bearer x",
+	} {
+		w.want("401 UNAUTHORIZED", "GET /token", "", "", line)
+	}
+	w.want("401 UNAUTHORIZED", "GET /", "", "", basic(":"))
+	w.want("401 UNAUTHORIZED", "GET /acme/app/manifests/v1", "", "", basic(":"))
+}
