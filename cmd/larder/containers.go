@@ -47,7 +47,9 @@ func (n *node) openContainers(format formats.Format) {
 		}
 		return m
 	}
-	n.containers.Hosted = add(own.Hosts, registry.Spec{Name: config.Containers, Format: format, Hosted: own.Hosted})
+	n.containers.Hosted = add(own.Hosts, registry.Spec{
+		Name: config.Containers, Format: format, Hosted: own.Hosted, Retention: retention(own.Retention),
+	})
 	for _, id := range ids {
 		name := config.MirrorName(id)
 		m := add(n.cfg.Upstreams[id].Hosts, registry.Spec{

@@ -205,7 +205,6 @@ func (n *node) openRegistries(context.Context) error {
 			Name: name, Format: f, Hosted: r.Hosted,
 			Upstreams: func(ctx context.Context) ([]registry.Source, error) { return n.upstreams.sources(ctx, ids) },
 			Hint:      func() string { return n.upstreams.hint(ids) },
-			Retention: retention(r.Retention),
 		}))
 	}
 	f, err := list.Find(config.Containers)
