@@ -283,8 +283,8 @@ func (e *Engine) enter() bool {
 	return true
 }
 
-// Close ends all flights and waits for what they still write. A second Close
-// is harmless.
+// Close ends all flights and waits for what they still write, and for the
+// requests that have upload sessions. A second Close is harmless.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	e.closed = true

@@ -75,7 +75,11 @@ func (b *bound) Resume(ctx context.Context, pkg, id string) (formats.Session, er
 	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
 		return nil, err
 	}
+	if !e.enter() {
+		return nil, errClosed
+	}
 	if err := e.sessions.take(id, booked{format: b.spec.Format.Name(), pkg: pkg}, e.now()); err != nil {
+		e.work.Done()
 		return nil, err
 	}
 	s := &session{engine: e, id: id}
@@ -116,7 +120,15 @@ func (s *session) open(ctx context.Context, store cache.Sessions) error {
 		return errors.Join(noSession(), s.end(ctx))
 	}
 	s.engine.sessions.leave(s.id, s.row.Size, s.engine.now())
+	s.letGo()
 	return fmt.Errorf("resume an upload for %s: %w", s.row.Package, err)
+}
+
+// letGo ends the use of a session by its request, for which the end of the engine
+// waits: what came before the server was stopped is to be saved.
+func (s *session) letGo() {
+	s.over = true
+	s.engine.work.Done()
 }
 
 // take opens the bytes. What was written and never saved is no use.
@@ -205,8 +217,8 @@ func (s *session) Keep(ctx context.Context) error {
 		s.part.Abort(err)
 		return errors.Join(err, s.end(ctx))
 	}
-	s.over = true
 	s.engine.sessions.end(s.id)
+	s.letGo()
 	return nil
 }
 
@@ -215,7 +227,7 @@ func (s *session) Close() error {
 	if s.over {
 		return nil
 	}
-	s.over = true
+	defer s.letGo()
 	err := s.part.Close()
 	s.engine.sessions.leave(s.id, s.row.Size, s.engine.now())
 	if err != nil {
@@ -238,7 +250,7 @@ func (s *session) end(ctx context.Context) error {
 	if s.over {
 		return nil
 	}
-	s.over = true
+	defer s.letGo()
 	if err := s.engine.dropSessionRow(ctx, s.id); err != nil {
 		s.engine.sessions.leave(s.id, 0, s.engine.now())
 		return fmt.Errorf("end an upload for %s: %w", s.row.Package, err)

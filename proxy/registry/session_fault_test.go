@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 
 	"larder/cache"
@@ -207,4 +208,34 @@ func TestSessionsUnsupported(t *testing.T) {
 	}
 	w.ok(w.engine.SweepUploads(context.Background()))
 	w.ok(publish(w.as("alice", ""), "p", "1", []byte("one")))
+}
+
+// TestSessionOfAServerThatEnds: the index stays open until what came is saved, and
+// the session goes on after the restart.
+func TestSessionOfAServerThatEnds(t *testing.T) {
+	worlds(t, func(w *world) {
+		id, other := w.begin("p"), w.begin("p")
+		s := w.take("p", id, 0)
+		_, err := s.Write([]byte("abc"))
+		w.ok(err)
+		ended := make(chan error, 1)
+		go func() { ended <- errors.Join(w.engine.Close(), w.index.Close()) }()
+		eventually(t, "no session is taken up any more", func() bool {
+			x, err := w.as("alice", "").Resume(context.Background(), "p", other)
+			if err == nil {
+				w.ok(x.Close())
+			}
+			return err != nil && !errors.Is(err, formats.ErrNotFound)
+		})
+		for range 1000 {
+			runtime.Gosched() // so that an end that does not wait has come
+		}
+		w.ok(s.Suspend(context.Background()))
+		w.ok(<-ended)
+		if _, ok := w.store.(*memory.Store); ok {
+			return // its index does not outlive the process
+		}
+		w.restart()
+		w.take("p", id, 3)
+	})
 }
