@@ -73,6 +73,28 @@ func TestGate(t *testing.T) {
 	}
 }
 
+// TestThreat06ContainerTokensMakeNoCall: a token of the token service is none of
+// the API's, even that of an administrator, and confirms nobody's login.
+func TestThreat06ContainerTokensMakeNoCall(t *testing.T) {
+	w := newWorld(t)
+	admin, err := w.directory.Authenticate(t.Context(), w.admin, netipOf("192.0.2.1"))
+	w.must(err)
+	made, err := w.directory.MintBearer(t.Context(), admin, []policy.Grant{{Format: "oci", Actions: []policy.Action{policy.Open}}})
+	w.must(err)
+	variable := regexp.MustCompile(`{[a-z]+}`)
+	for _, r := range apiRoutes() {
+		if r.action != policy.Open {
+			w.want(401, r.method, variable.ReplaceAllString(r.pattern, "admin"), made.Secret, "")
+		}
+	}
+	id, code, err := w.accounts.Pairing().Begin(t.Context(), netipOf("192.0.2.1"))
+	w.must(err)
+	rec := w.do("POST", "/ui/login/"+code, "", "token="+made.Secret, "Content-Type: application/x-www-form-urlencoded")
+	if _, ok, err := w.accounts.Pairing().Take(t.Context(), id); rec.Code != 401 || ok || err != nil {
+		t.Errorf("confirmed: %d, taken %v, %v", rec.Code, ok, err)
+	}
+}
+
 func TestNoSuchCall(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/api", "/api/v1", "/api/v2/users", "/api/v1/users/a/b/c", "/ui/nothing"} {
