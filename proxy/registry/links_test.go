@@ -317,7 +317,7 @@ func TestLinksOfThePrevious(t *testing.T) {
 	}
 }
 
-// TestDeletedPackage comes back with its first new file.
+// TestDeletedPackage comes back with its first new file or version.
 func TestDeletedPackage(t *testing.T) {
 	b := newBench(t)
 	b.link("p", "a", []byte("a"))
@@ -327,6 +327,20 @@ func TestDeletedPackage(t *testing.T) {
 	}
 	b.link("p", "b", []byte("b"))
 	b.want(blobFile("p", "b"), []byte("b"), formats.Hosted)
+
+	b.unpublish(b.as("alice", ""), "p")
+	for _, pkg := range []string{"p", "new"} { // or with a version that needs none
+		blob, err := upload(b.as("alice", ""), pkg, []byte("empty"))
+		if err == nil {
+			err = b.edit(pkg, func(tx formats.Tx) error {
+				return tx.Put(&formats.Release{Version: "1", Files: []formats.ReleaseFile{{Name: pkg + "/1", Blob: blob}}})
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.want(hostedFile(pkg, "1"), []byte("empty"), formats.Hosted)
+	}
 }
 
 // TestPlainPublishWritesNoMore: formats whose versions share nothing have no row

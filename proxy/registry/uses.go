@@ -178,12 +178,16 @@ func (t *tx) unmark(part byte, names ...string) error {
 }
 
 // Put tells versions that were never here from those that are, and from those
-// that were retracted and come back with the bytes that were sent now.
+// that were retracted and come back with the bytes that were sent now. A package
+// that was deleted, or not there, is seen from then on.
 func (t *tx) Put(r *formats.Release) error {
 	seq, old, err := t.find(r.Version)
 	switch {
 	case errors.Is(err, formats.ErrNoVersion):
-		return t.Add(r)
+		if err := t.Add(r); err != nil {
+			return err
+		}
+		return t.appear()
 	case err != nil:
 		return err
 	case !sameFiles(old.Files, r.Files):
@@ -241,7 +245,10 @@ func (t *tx) revive(seq uint64, r *formats.Release) error {
 		return err
 	}
 	t.did("package.restore", r)
-	return t.journal("restored", r.Version)
+	if err := t.journal("restored", r.Version); err != nil {
+		return err
+	}
+	return t.appear()
 }
 
 // unpin ends what held the bytes of a retracted version.
