@@ -13,6 +13,15 @@
 // could understand in two ways is refused: duplicate fields, fields in another
 // case, a body that is an image and an index at once.
 //
+// Bytes come in sessions (session.go) or at once (upload.go), and are linked to the
+// image before any manifest names them. A push (push.go) checks that all that the
+// manifest needs is linked, and makes manifest, references and tags count together.
+// Mirrors (mirror.go, lists.go) serve the same routes from an upstream and take no
+// writes.
+//
+// Only those who may read an image hear what it lacks. To all others the edge words
+// the 404, which is the same whether there is such an image or not.
+//
 // Quirks worth knowing: clients sign in only when GET /v2/ answers 401, with a
 // realm that is absolute (challenge.go); they ask for tokens in six ways
 // (scope.go), and junk among the scopes is never an error; podman takes any

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"larder/formats"
 	"larder/policy"
@@ -68,18 +69,25 @@ func (s *serving) mirrorTags() error {
 	return s.list(d)
 }
 
-// readTags reads an upstream's list of tags.
+// readTags reads an upstream's list of tags. Some write null for an empty one.
 func readTags(src io.Reader) ([]string, error) {
-	doc := struct {
-		Tags []string `json:"tags"`
-	}{}
+	var doc struct {
+		Tags jsontext.Value `json:"tags"`
+	}
 	if err := json.UnmarshalRead(src, &doc); err != nil {
 		return nil, fmt.Errorf("read a list of tags: %w", err)
 	}
 	if doc.Tags == nil {
-		return []string{}, nil
+		return nil, errors.New("a list of tags has no tags")
 	}
-	return doc.Tags, nil
+	tags := []string{}
+	if err := json.Unmarshal(doc.Tags, &tags); err != nil {
+		return nil, fmt.Errorf("read a list of tags: %w", err)
+	}
+	if tags == nil {
+		tags = []string{}
+	}
+	return tags, nil
 }
 
 // write writes what a rendering comes to.
@@ -112,27 +120,35 @@ func (s *serving) list(d formats.Document) error {
 // following turns an upstream's link to the next page into ours: the same query,
 // below the path that the client asked for, and with what else it asked for.
 func (s *serving) following(links []string) string {
-	for _, link := range links {
-		target, params, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(link), "<"), ">")
+	own := s.r.URL.Query()
+	for rest := strings.Join(links, ", "); ; {
+		_, text, _ := strings.Cut(rest, "<")
+		target, text, ok := strings.Cut(text, ">")
+		if !ok {
+			return ""
+		}
+		at := strings.IndexByte(text+"<", '<')
+		params := text[:at]
+		rest = text[at:]
 		u, err := url.Parse(target)
-		if !ok || err != nil || !isNext(params) {
+		if err != nil || !isNext(params) {
 			continue
 		}
 		query := u.Query()
-		for name, values := range s.r.URL.Query() {
-			if name == "ns" || name == "artifactType" {
-				query[name] = values
+		for _, name := range []string{"ns", "artifactType"} { // these are between the client and us
+			delete(query, name)
+			if own.Has(name) {
+				query[name] = own[name]
 			}
 		}
 		return "<" + s.r.URL.EscapedPath() + "?" + query.Encode() + `>; rel="next"`
 	}
-	return ""
 }
 
 // isNext reports whether the parameters of a link say that it leads on.
 func isNext(params string) bool {
 	for p := range strings.SplitSeq(params, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		name, value, _ := strings.Cut(strings.Trim(p, " \t,"), "=")
 		if strings.EqualFold(name, "rel") && strings.EqualFold(strings.Trim(value, `"`), "next") {
 			return true
 		}

@@ -1,0 +1,66 @@
+package oci
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// TestFollowing: however an upstream writes where its list goes on, clients are
+// sent below the path that they know, with what is theirs.
+func TestFollowing(t *testing.T) {
+	for link, want := range map[string]string{
+		`</v2/library/app/tags/list?n=2&last=b>; rel="next"`:                              "last=b&n=2",
+		`<https://registry.upstream.example/v2/library/app/tags/list?last=b>; rel="next"`: "last=b",
+		`<?last=b>; rel=next`:                                                          "last=b",
+		`</v2/x/tags/list?next_page=t0ken%3D>;rel=Next`:                                "next_page=t0ken%3D",
+		`</v2/x/tags/list?last=b&ns=other.example>; rel="next"; title="x"`:             "last=b",
+		`</v2/x/tags/list?last=a>; rel="prev"`:                                         "",
+		`</v2/x/tags/list?last=b>`:                                                     "",
+		`/v2/x/tags/list?last=b; rel="next"`:                                           "",
+		`</v2/x/tags/list?last=a,b>; rel="prev", </v2/x/tags/list?last=c>; rel="next"`: "last=c",
+		`</v2/x/tags/list?last=c>; rel="next", </v2/x/tags/list>; rel="first"`:         "last=c",
+		`<%zz>; rel="next"`:                                                            "",
+		"":                                                                             "",
+	} {
+		for own, more := range map[string]string{"": "", "?ns=up.example": "ns=up.example", "?n=5": ""} {
+			s := &serving{r: httptest.NewRequest("GET", "/v2/mirror/far/app/tags/list"+own, nil)}
+			got := s.following([]string{link})
+			if want == "" {
+				if got != "" {
+					t.Errorf("%s: %s", link, got)
+				}
+				continue
+			}
+			query, ok := strings.CutPrefix(got, "</v2/mirror/far/app/tags/list?")
+			query, below := strings.CutSuffix(query, `>; rel="next"`)
+			if !ok || !below || !strings.Contains(query, want) || !strings.Contains(query, more) || more == "" && strings.Contains(query, "ns=") {
+				t.Errorf("%s after %q: %s", link, own, got)
+			}
+		}
+	}
+}
+
+// TestUpstreamLists: what is no list is not taken for an empty one.
+func TestUpstreamLists(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"name":"app","tags":["b","a"]}`: "b a", `{"name":"app","tags":null}`: "", `{"name":"app","tags":[]}`: "",
+	} {
+		if got, err := readTags(strings.NewReader(body)); err != nil || got == nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, %v", body, got, err)
+		}
+	}
+	for _, body := range []string{"", "<html>", `{"name":"app","tags":"a"}`, `{"name":"app","tags":[1]}`, `["a"]`, `{"errors":[]}`, `{"name":"app","tags":["a"`} {
+		if got, err := readTags(strings.NewReader(body)); err == nil {
+			t.Errorf("%s was read as %q", body, got)
+		}
+	}
+	for body, good := range map[string]bool{
+		indexHead + indexTail: true, `{"manifests":[{"digest":"x","size":1}]}`: true, `{"manifests":null}`: false, `{}`: false, "<html>": false,
+		`{"manifests":{}}`: false, `[]`: false,
+	} {
+		if err := checkIndex(strings.NewReader(body)); (err == nil) != good {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
