@@ -189,9 +189,11 @@ func TestShareFailing(t *testing.T) {
 			}
 			second <- err
 		}()
-		eventually(t, "the second is on the way", func() bool { return m.engine.Flying() == 2 })
+		eventually(t, "the second waits for the first", func() bool { return m.engine.Flying() == 2 && running("registry.(*flight).share(") })
 		close(wait)
 	}
+	// The first may have failed before the second looks at it, which then tries itself.
+	m.serve(blob("b", data, true), upstreamtest.Answer{Body: data, Wrong: true})
 	begin(upstreamtest.Answer{Body: data, Wrong: true})
 	if err := <-second; !errors.Is(err, upstream.ErrCorrupt) {
 		t.Errorf("the second got %v", err)

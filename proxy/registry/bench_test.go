@@ -83,10 +83,14 @@ func (b *bench) close(e *registry.Engine) {
 		b.t.Errorf("close: %v", err)
 	}
 	eventually(b.t, "no goroutine of the engine is left", func() bool {
-		stacks := make([]byte, 1<<20)
-		stacks = stacks[:runtime.Stack(stacks, true)]
-		return !bytes.Contains(stacks, []byte("registry.(*Engine).")) && !bytes.Contains(stacks, []byte("registry.(*flight)."))
+		return !running("registry.(*Engine).") && !running("registry.(*flight).")
 	})
+}
+
+// running reports whether a goroutine is within a function.
+func running(name string) bool {
+	stacks := make([]byte, 1<<20)
+	return bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte(name))
 }
 
 // eventually waits for what other goroutines do; it fails after long, not after soon.
