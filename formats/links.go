@@ -8,7 +8,7 @@ import (
 // Limits of what a version may refer to.
 const (
 	MaxUses  = 1000
-	MaxTerms = 8
+	MaxTerms = 256
 	MaxTerm  = 512 // bytes
 )
 
@@ -34,7 +34,8 @@ type Linking interface {
 	// Users returns versions that use a file, at most ten.
 	Users(name string) ([]string, error)
 	// Put is Add for versions whose name says what is in them: of one that is here
-	// it replaces Meta and Terms, and one that was retracted comes back. Uses that
+	// it replaces Meta and Terms and adds Uses, and one that was retracted comes
+	// back. Uses that
 	// are not files of the package are a *MissingError. Errors: those of Add.
 	Put(r *Release) error
 }

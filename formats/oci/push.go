@@ -185,9 +185,14 @@ func (m *manifest) named(name string, files []string) []need {
 
 // put is the transaction of a push.
 func (s *serving) put(tx formats.Tx, m *manifest, r *formats.Release) error {
-	if err := s.hold(tx, m); err != nil {
+	absent, err := s.hold(tx, m)
+	if err != nil {
 		return err
 	}
+	if len(absent) > 0 && !s.sparse(absent) {
+		return missing(s.t.name, absent)
+	}
+	lack(r, s.t.name, absent)
 	if err := sameType(tx, m, r.Files[0]); err != nil {
 		return err
 	}
@@ -212,24 +217,21 @@ func (s *serving) put(tx formats.Tx, m *manifest, r *formats.Release) error {
 	return tx.Save(p)
 }
 
-// hold compares what a manifest needs with what the image has.
-func (s *serving) hold(tx formats.Tx, m *manifest) error {
-	var absent []need
+// hold compares what a manifest needs with what the image has, and returns what
+// it has not.
+func (s *serving) hold(tx formats.Tx, m *manifest) (absent []need, err error) {
 	for _, n := range m.needs {
 		f, err := tx.File(n.file(s.t.name))
 		switch {
 		case errors.Is(err, formats.ErrNoVersion):
 			absent = append(absent, n)
 		case err != nil:
-			return err
+			return nil, err
 		case f.Blob.Size != n.size:
-			return otherSize(n, f.Blob.Size)
+			return nil, otherSize(n, f.Blob.Size)
 		}
 	}
-	if len(absent) > 0 {
-		return missing(s.t.name, absent)
-	}
-	return nil
+	return absent, nil
 }
 
 // sameType refuses bytes that are here as a manifest of another type: they would

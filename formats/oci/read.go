@@ -39,7 +39,7 @@ func (s *serving) serveManifest() error {
 func (s *serving) manifestContent(d digest) (*formats.Content, error) {
 	c, err := s.Registry.File(s.r.Context(), s.manifest(d))
 	if err != nil {
-		return nil, s.lacks(err, codeManifestUnknown, "manifest", string(d))
+		return nil, s.leftOut(s.lacks(err, codeManifestUnknown, "manifest", string(d)), d)
 	}
 	return c, nil
 }

@@ -204,25 +204,30 @@ func sameFiles(a, b []formats.ReleaseFile) bool {
 	})
 }
 
-// describe replaces what is said about a version that is here.
+// describe replaces what is said about a version that is here. Of what it uses
+// only more can come: parts that it was first put without.
 func (t *tx) describe(seq uint64, old, r *formats.Release) error {
-	if string(old.Meta) == string(r.Meta) && slices.Equal(old.Terms, r.Terms) {
+	more := *r
+	more.Uses = slices.DeleteFunc(distinct(r.Uses), func(name string) bool { return slices.Contains(old.Uses, name) })
+	if string(old.Meta) == string(r.Meta) && slices.Equal(old.Terms, r.Terms) && len(more.Uses) == 0 {
 		return nil
 	}
 	if err := t.bounded(r); err != nil {
 		return err
 	}
+	needs, err := t.needs(&more)
+	if err != nil {
+		return err
+	}
 	changed := *old
-	changed.Meta, changed.Terms = r.Meta, r.Terms
+	changed.Meta, changed.Terms, changed.Uses = r.Meta, r.Terms, slices.Concat(old.Uses, more.Uses)
 	for _, term := range old.Terms {
 		if err := t.unmark(partTerm, term, r.Version); err != nil {
 			return err
 		}
 	}
-	for _, term := range r.Terms {
-		if err := t.mark(partTerm, term, r.Version); err != nil {
-			return err
-		}
+	if err := t.refer(&more, needs); err != nil {
+		return err
 	}
 	t.did("package.amend", r)
 	return t.rewrite(seq, &changed)

@@ -228,7 +228,7 @@ func TestReferenceLimits(t *testing.T) {
 		want        string
 	}{
 		{"files", nil, many, "1001 different files, the limit is 1000"},
-		{"terms", make([]string, formats.MaxTerms+1), nil, "9 terms, the limit is 8"},
+		{"terms", make([]string, formats.MaxTerms+1), nil, "257 terms, the limit is 256"},
 		{"a term", []string{long}, nil, "513 bytes, the limit is 512"},
 		{"a zero byte", []string{"a\x00b"}, nil, "zero byte"},
 	} {
