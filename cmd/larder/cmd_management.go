@@ -12,7 +12,7 @@ import (
 func addManagement(root *cobra.Command) {
 	root.AddCommand(
 		userCommand(), orgCommand(), teamCommand(), repoCommand(), grantCommand(), claimCommand(), tokenCommand(),
-		pkgCommand(), whyCommand(), policyCommand(), loginCommand(), logoutCommand(), whoamiCommand(),
+		pkgCommand(), imageCommand(), whyCommand(), policyCommand(), loginCommand(), logoutCommand(), whoamiCommand(),
 		cacheCommand(), verifyCommand(), auditCommand(), upstreamsCommand(), discoverCommand(), initCommand(), configCommand(), adminCommand(),
 		healthcheckCommand(), exitCodesTopic(),
 	)

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"larder/cmd/larder/image"
+	"larder/proxy/admin"
+)
+
+func imageCommand() *cobra.Command {
+	return group("image", "Carry container images to places without a network", imageExportCommand(), imageImportCommand())
+}
+
+func imageExportCommand() *cobra.Command {
+	var o output
+	var e image.Export
+	cmd := &cobra.Command{
+		Use: "export --out PLACE REF...", Short: "Write images to an OCI image layout",
+		Long: `Write images, of this registry and of its mirrors, to an OCI image layout: a
+folder, or one file with a name that ends in .tar. What refers to them goes along.
+Each byte is held against its digest. Stopped in the middle, the same command goes
+on; a folder that has a layout gets more images.`,
+		Example: "  larder image export --out bundle/ 127.0.0.1:8080/acme/app:1.4", Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			if e.Out == "" {
+				return usagef("--out is missing: a folder, or a file that ends in .tar")
+			}
+			for _, p := range e.Platforms {
+				if err := image.CheckPlatform(p); err != nil {
+					return usageError{err}
+				}
+			}
+			sources, err := imageSources(args)
+			if err != nil {
+				return err
+			}
+			e.Tell = func(format string, args ...any) { o.say(cmd, format, args...) }
+			done, err := e.Run(cmd.Context(), sources)
+			if err != nil {
+				return imageError(err)
+			}
+			return showImages(cmd, &o, done)
+		},
+	}
+	cmd.Flags().StringVar(&e.Out, "out", "", "folder or .tar to write")
+	cmd.Flags().StringSliceVar(&e.Platforms, "platform", nil, "take only these of each index, and keep the index as it is")
+	cmd.Flags().StringVar(&e.Base, "base", "", "leave out the layers that this folder or tar has")
+	o.flags(cmd)
+	return cmd
+}
+
+func imageImportCommand() *cobra.Command {
+	var o output
+	var i image.Import
+	cmd := &cobra.Command{
+		Use: "import --from PLACE HOST", Short: "Push what is in an OCI image layout",
+		Long: `Push the images of an OCI image layout, a folder or a tar. All of it is held
+against its digests first, and nothing is seen on the server before its parts. An
+image keeps its name; one of a mirror gets the name that it has at the upstream.
+What the server has is not sent again.`,
+		Example: "  larder image import --from bundle/ 127.0.0.1:8080 --into acme", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			if i.From == "" {
+				return usagef("--from is missing: a folder or a tar with an image layout")
+			}
+			to, err := imageRegistry(args[0])
+			if err != nil {
+				return err
+			}
+			i.Into = strings.Trim(i.Into, "/")
+			i.Tell = func(format string, args ...any) { o.say(cmd, format, args...) }
+			done, err := i.Run(cmd.Context(), to)
+			if err != nil {
+				return imageError(err)
+			}
+			return showImages(cmd, &o, done)
+		},
+	}
+	cmd.Flags().StringVar(&i.From, "from", "", "folder or tar to read")
+	cmd.Flags().StringVar(&i.Into, "into", "", "owner of all that is imported, in the place of the one that it had")
+	o.flags(cmd)
+	return cmd
+}
+
+func imageSources(args []string) ([]image.Source, error) {
+	known := map[string]*image.Registry{}
+	var list []image.Source
+	for _, text := range args {
+		r, err := image.ParseReference(text)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		if known[r.Host] == nil {
+			if known[r.Host], err = imageRegistry(r.Host); err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, image.Source{Reference: r, Registry: known[r.Host]})
+	}
+	return list, nil
+}
+
+// imageRegistry finds the server behind a host: the one that commands speak to
+// where that is it, else one with TLS, but on this machine.
+func imageRegistry(host string) (*image.Registry, error) {
+	p, err := loadProfile()
+	if err != nil {
+		return nil, err
+	}
+	var r remote
+	r.server = r.address(p)
+	if u, err := url.Parse(r.server); err != nil || u.Host != host {
+		r.server = "https://" + host
+		if local(r.server) {
+			r.server = "http://" + host
+		}
+	}
+	c, err := r.connect()
+	if err != nil {
+		return nil, err
+	}
+	return &image.Registry{URL: c.server, Token: c.token, HTTP: c.http}, nil
+}
+
+// imageError gives what a server said the exit code of other such answers.
+func imageError(err error) error {
+	var said *image.Refusal
+	var away *url.Error
+	switch {
+	case errors.As(err, &said):
+		return &apiError{Problem: admin.Problem{Status: said.Status, Detail: err.Error()}, rule: said.Rule}
+	case errors.As(err, &away):
+		return fmt.Errorf("%w: %w", errNoServer, err)
+	}
+	return err
+}
+
+func showImages(cmd *cobra.Command, o *output, r image.Report) error {
+	return o.show(cmd, r, func(w io.Writer) {
+		row(w, fmt.Sprintf("%d images, %d manifests, %d blobs of %d bytes", r.Images, r.Manifests, r.Blobs, r.Bytes))
+	})
+}

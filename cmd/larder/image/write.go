@@ -1,0 +1,234 @@
+package image
+
+import (
+	"archive/tar"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"larder/cache"
+)
+
+// parts is where a layout has what is not whole yet. It goes with the last part.
+const parts = ".parts"
+
+const layoutFile = `{"imageLayoutVersion":"1.0.0"}`
+
+// makeFolder opens a folder to write a layout into. One that has something else
+// in it is refused.
+func makeFolder(place string) (*folder, error) {
+	if err := os.MkdirAll(place, 0o755); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(place)
+	if err != nil {
+		return nil, err
+	}
+	f := &folder{root}
+	if err := f.begin(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", place, err), root.Close())
+	}
+	return f, nil
+}
+
+func (f *folder) begin() error {
+	list, err := fs.ReadDir(f.root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	ours := slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == "oci-layout" || e.Name() == parts })
+	if len(list) > 0 && !ours {
+		return errors.New("the folder has other files in it")
+	}
+	if err := f.root.MkdirAll(parts, 0o755); err != nil {
+		return err
+	}
+	return f.replace("oci-layout", []byte(layoutFile))
+}
+
+// replace writes a small file, whole or not at all.
+func (f *folder) replace(name string, text []byte) error {
+	part := parts + "/" + strings.ReplaceAll(name, "/", "-")
+	to, err := f.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = to.Write(text)
+	if err := errors.Join(err, to.Sync(), to.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return f.place(part, name)
+}
+
+// place gives a file that is whole its name.
+func (f *folder) place(part, name string) error {
+	if err := f.root.MkdirAll(path.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return f.root.Rename(part, name)
+}
+
+// holds reports whether the bytes of a descriptor are here and what they must be.
+func (f *folder) holds(d descriptor) bool {
+	from, size, err := f.open(pathOf(d.Digest))
+	if err != nil {
+		return false
+	}
+	defer from.Close()
+	return size == d.Size && prove(from, d) == nil
+}
+
+// put writes bytes that are in memory and were proved.
+func (f *folder) put(d descriptor, body []byte) error { return f.replace(pathOf(d.Digest), body) }
+
+// fetch writes the bytes of a blob, beginning where an earlier run ended. get
+// returns them from an offset on, or from an earlier one.
+func (f *folder) fetch(d descriptor, get func(from int64) (io.ReadCloser, int64, error)) error {
+	if f.holds(d) {
+		return nil
+	}
+	part := parts + "/" + strings.ReplaceAll(d.Digest, ":", "-")
+	to, err := f.root.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	err = f.fill(to, d, get)
+	if errors.Is(err, cache.ErrCorrupt) { // what was kept may be at fault: nothing of it is taken again
+		err = errors.Join(err, to.Truncate(0))
+	}
+	if err := errors.Join(err, to.Sync(), to.Close()); err != nil {
+		return err
+	}
+	return f.place(part, pathOf(d.Digest))
+}
+
+// fill completes a part and proves it.
+func (f *folder) fill(to *os.File, d descriptor, get func(from int64) (io.ReadCloser, int64, error)) error {
+	had, err := to.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	if had > d.Size {
+		had = 0
+	}
+	if had < d.Size || d.Size == 0 {
+		from, at, err := get(had)
+		if err != nil {
+			return err
+		}
+		defer from.Close()
+		if err := to.Truncate(at); err != nil {
+			return err
+		}
+		if _, err := to.Seek(at, io.SeekStart); err != nil {
+			return err
+		}
+		if _, err := io.Copy(to, io.LimitReader(from, d.Size-at+1)); err != nil {
+			return fmt.Errorf("fetch %s: %w", d.Digest, err)
+		}
+	}
+	if _, err := to.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return prove(to, d)
+}
+
+// finish names the images of the layout, those that were there before too, and
+// ends the writing.
+func (f *folder) finish(entries []descriptor) error {
+	index := document{SchemaVersion: 2, MediaType: typeIndex}
+	if old, err := readIndex(f); err == nil {
+		index.Manifests = slices.DeleteFunc(old.Manifests, func(d descriptor) bool {
+			return slices.ContainsFunc(entries, func(e descriptor) bool { return e.Annotations[noteName] == d.Annotations[noteName] })
+		})
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	index.Manifests = append(index.Manifests, entries...)
+	slices.SortStableFunc(index.Manifests, func(a, b descriptor) int {
+		return strings.Compare(a.Annotations[noteName], b.Annotations[noteName])
+	})
+	giveTags(index.Manifests)
+	text, err := json.MarshalIndent(index, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := f.replace("index.json", append(text, '\n')); err != nil {
+		return err
+	}
+	return f.root.RemoveAll(parts)
+}
+
+// giveTags writes down by what clients find the images: the tag, and the name
+// too where two images have the same tag.
+func giveTags(entries []descriptor) {
+	count := map[string]int{}
+	named := make([]Reference, len(entries))
+	for i, e := range entries {
+		r, err := ParseReference(e.Annotations[noteName])
+		if err == nil && r.Tag != "" {
+			named[i] = r
+			count[r.Tag]++
+		}
+	}
+	for i, r := range named {
+		switch {
+		case r.Tag == "":
+		case count[r.Tag] > 1:
+			entries[i].Annotations[noteTag] = r.Name + ":" + r.Tag
+		default:
+			entries[i].Annotations[noteTag] = r.Tag
+		}
+	}
+}
+
+// pack writes the layout as a tar that is the same for the same layout, at first
+// beside its place.
+func (f *folder) pack(place string) (err error) {
+	to, err := os.CreateTemp(filepath.Dir(place), ".larder-image-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(to.Name()))
+		}
+	}()
+	w := tar.NewWriter(to)
+	names := []string{"oci-layout", "index.json"}
+	err = fs.WalkDir(f.root.FS(), "blobs", func(name string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			names = append(names, name)
+		}
+		return err
+	})
+	for _, name := range names { // WalkDir goes in the order of names
+		if err == nil {
+			err = f.packFile(w, name)
+		}
+	}
+	if err := errors.Join(err, w.Close(), to.Chmod(0o644), to.Sync(), to.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", place, err)
+	}
+	return os.Rename(to.Name(), place)
+}
+
+func (f *folder) packFile(w *tar.Writer, name string) error {
+	from, size, err := f.open(name)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: size}); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, from)
+	return err
+}
