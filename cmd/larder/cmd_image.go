@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,9 +24,9 @@ func imageExportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "export --out PLACE REF...", Short: "Write images to an OCI image layout",
 		Long: `Write images, of this registry and of its mirrors, to an OCI image layout: a
-folder, or one file with a name that ends in .tar. What refers to them goes along.
-Each byte is held against its digest. Stopped in the middle, the same command goes
-on; a folder that has a layout gets more images.`,
+folder, or one file with a name that ends in .tar. What refers to them goes
+along. Each byte is held against its digest. Stopped in the middle, the same
+command goes on; a folder that has a layout gets more images.`,
 		Example: "  larder image export --out bundle/ 127.0.0.1:8080/acme/app:1.4", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
@@ -52,7 +53,7 @@ on; a folder that has a layout gets more images.`,
 		},
 	}
 	cmd.Flags().StringVar(&e.Out, "out", "", "folder or .tar to write")
-	cmd.Flags().StringSliceVar(&e.Platforms, "platform", nil, "take only these of each index, and keep the index as it is")
+	cmd.Flags().StringSliceVar(&e.Platforms, "platform", nil, "of an index only these; the index stays")
 	cmd.Flags().StringVar(&e.Base, "base", "", "leave out the layers that this folder or tar has")
 	o.flags(cmd)
 	return cmd
@@ -64,9 +65,9 @@ func imageImportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "import --from PLACE HOST", Short: "Push what is in an OCI image layout",
 		Long: `Push the images of an OCI image layout, a folder or a tar. All of it is held
-against its digests first, and nothing is seen on the server before its parts. An
-image keeps its name; one of a mirror gets the name that it has at the upstream.
-What the server has is not sent again.`,
+against its digests first, and nothing is seen on the server before its parts.
+An image keeps its name; one of a mirror gets the name that it has at the
+upstream. What the server has is not sent again.`,
 		Example: "  larder image import --from bundle/ 127.0.0.1:8080 --into acme", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
@@ -89,27 +90,28 @@ What the server has is not sent again.`,
 		},
 	}
 	cmd.Flags().StringVar(&i.From, "from", "", "folder or tar to read")
-	cmd.Flags().StringVar(&i.Into, "into", "", "owner of all that is imported, in the place of the one that it had")
+	cmd.Flags().StringVar(&i.Into, "into", "", "owner of all images, in the place of their own")
 	o.flags(cmd)
 	return cmd
 }
 
 func imageSources(args []string) ([]image.Source, error) {
-	known := map[string]*image.Registry{}
-	var list []image.Source
-	for _, text := range args {
+	list := make([]image.Source, len(args))
+	for i, text := range args {
 		r, err := image.ParseReference(text)
 		if err != nil {
 			return nil, usageError{err}
 		}
-		if known[r.Host] == nil {
-			if known[r.Host], err = imageRegistry(r.Host); err != nil {
-				return nil, err
-			}
+		if i > 0 && r.Host != list[0].Host { // nor may a token meant for one get to the other
+			return nil, usagef("%s and %s are two servers: run this once for each, the layout keeps what it has", list[0].Host, r.Host)
 		}
-		list = append(list, image.Source{Reference: r, Registry: known[r.Host]})
+		list[i].Reference = r
 	}
-	return list, nil
+	from, err := imageRegistry(list[0].Host)
+	for i := range list {
+		list[i].Registry = from
+	}
+	return list, err
 }
 
 // imageRegistry finds the server behind a host: the one that commands speak to
@@ -130,6 +132,10 @@ func imageRegistry(host string) (*image.Registry, error) {
 	c, err := r.connect()
 	if err != nil {
 		return nil, err
+	}
+	meant, err := url.Parse(os.Getenv(urlVariable))
+	if err == nil && meant.Host != "" && meant.Host != host && c.token == os.Getenv(tokenVariable) {
+		c.token = "" // it goes with the other server that the environment names
 	}
 	return &image.Registry{URL: c.server, Token: c.token, HTTP: c.http}, nil
 }

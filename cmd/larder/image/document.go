@@ -96,7 +96,7 @@ func (d *document) blobs() []descriptor {
 func decode(body []byte) (*document, error) {
 	var d document
 	if err := json.Unmarshal(body, &d); err != nil {
-		return nil, fmt.Errorf("a manifest is no JSON object: %w", errors.Join(ErrLayout, err))
+		return nil, fmt.Errorf("a manifest is no JSON object: %w: %w", ErrLayout, err)
 	}
 	for _, part := range slices.Concat(d.Layers, d.Manifests) {
 		if err := part.check(); err != nil {

@@ -67,7 +67,7 @@ func readIndex(l layout) (*document, error) {
 func readJSON(l layout, name string, v any) error {
 	f, size, err := l.open(name)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", name, errors.Join(ErrLayout, err))
+		return fmt.Errorf("read %s: %w: %w", name, ErrLayout, err)
 	}
 	defer f.Close()
 	if size > maxManifest {
@@ -78,7 +78,7 @@ func readJSON(l layout, name string, v any) error {
 		err = json.Unmarshal(text, v)
 	}
 	if err != nil {
-		return fmt.Errorf("read %s: %w", name, errors.Join(ErrLayout, err))
+		return fmt.Errorf("read %s: %w: %w", name, ErrLayout, err)
 	}
 	return nil
 }
@@ -148,7 +148,7 @@ func (t *tarball) scan() error {
 		case err == io.EOF:
 			return nil
 		case err != nil:
-			return errors.Join(ErrLayout, err)
+			return fmt.Errorf("%w: %w", ErrLayout, err)
 		case n == maxEntries:
 			return fmt.Errorf("it has more than %d files: %w", maxEntries, ErrLayout)
 		case h.Typeflag == tar.TypeDir:

@@ -99,9 +99,16 @@ func (f *folder) fetch(d descriptor, get func(from int64) (io.ReadCloser, int64,
 	if err != nil {
 		return err
 	}
-	err = f.fill(to, d, get)
-	if errors.Is(err, cache.ErrCorrupt) { // what was kept may be at fault: nothing of it is taken again
-		err = errors.Join(err, to.Truncate(0))
+	began, err := to.Seek(0, io.SeekEnd)
+	if err == nil {
+		err = f.fill(to, d, get)
+	}
+	if errors.Is(err, cache.ErrCorrupt) {
+		if again := to.Truncate(0); again != nil {
+			err = errors.Join(err, again)
+		} else if began > 0 { // what was kept may be at fault, and not what came
+			err = f.fill(to, d, get)
+		}
 	}
 	if err := errors.Join(err, to.Sync(), to.Close()); err != nil {
 		return err

@@ -1,0 +1,246 @@
+package image_test
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"larder/cache"
+	"larder/cmd/larder/image"
+	"larder/upstream/upstreamtest/faulty"
+	"larder/upstream/upstreamtest/ocitest"
+)
+
+// stage is a registry with one image of one large layer, and a place to export to.
+type stage struct {
+	*ocitest.Registry
+	t     *testing.T
+	layer []byte
+	out   string
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	r, err := ocitest.Start(ocitest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	s := &stage{r, t, bytes.Repeat([]byte("0123456789abcdef"), 1<<14), filepath.Join(t.TempDir(), "out")}
+	s.must(r.Push("acme/app", "v1", ocitest.Image{Layers: [][]byte{s.layer}}))
+	return s
+}
+
+func (s *stage) must(d ocitest.Descriptor, err error) ocitest.Descriptor {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
+// export exports, and forgets what was asked before.
+func (s *stage) export(refs ...string) (image.Report, error) {
+	s.Forget()
+	return s.run(&image.Export{Out: s.out}, refs...)
+}
+
+func (s *stage) run(e *image.Export, refs ...string) (image.Report, error) {
+	s.t.Helper()
+	host := strings.TrimPrefix(s.URL, "http://")
+	e.Tell = func(string, ...any) {}
+	var list []image.Source
+	for _, ref := range refs {
+		r, err := image.ParseReference(host + "/" + ref)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		list = append(list, image.Source{Reference: r, Registry: &image.Registry{URL: s.URL, HTTP: http.DefaultClient}})
+	}
+	return e.Run(s.t.Context(), list)
+}
+
+// blob is where the layout has bytes.
+func blob(out string, content []byte) string {
+	return filepath.Join(out, "blobs", "sha256", strings.TrimPrefix(ocitest.Digest(content), "sha256:"))
+}
+
+// wantLayer demands that the layer is there, whole, and that nothing is half.
+func (s *stage) wantLayer() {
+	s.t.Helper()
+	got, err := os.ReadFile(blob(s.out, s.layer))
+	if err != nil || !bytes.Equal(got, s.layer) {
+		s.t.Errorf("the layer has %d bytes, %v", len(got), err)
+	}
+	if _, err := os.Stat(filepath.Join(s.out, ".parts")); !errors.Is(err, os.ErrNotExist) {
+		s.t.Errorf("parts are left: %v", err)
+	}
+}
+
+func (s *stage) layerRequests() []faulty.Request {
+	return s.Log("/v2/acme/app/blobs/" + ocitest.Digest(s.layer))
+}
+
+// TestExportGoesOn: what arrived before a connection broke is not asked for again.
+func TestExportGoesOn(t *testing.T) {
+	s := newStage(t)
+	s.Fail(faulty.Fault{Prefix: "/v2/acme/app/blobs/" + ocitest.Digest(s.layer), Cut: true, Times: 1})
+	if _, err := s.export("acme/app:v1"); err == nil {
+		t.Fatal("a broken connection is no error")
+	}
+	if _, err := os.Stat(filepath.Join(s.out, "index.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("half a layout names images: %v", err)
+	}
+	if _, err := os.Stat(blob(s.out, s.layer)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("half a layer has its name: %v", err)
+	}
+	if _, err := s.export("acme/app:v1"); err != nil {
+		t.Fatal(err)
+	}
+	s.wantLayer()
+	if asked := s.layerRequests(); len(asked) != 1 || !strings.HasPrefix(asked[0].Header.Get("Range"), "bytes=") {
+		t.Errorf("the rest was asked for as %v", asked)
+	}
+	if _, err := s.export("acme/app:v1"); err != nil {
+		t.Fatal(err)
+	}
+	if asked := s.Log("/v2/acme/app/blobs/"); len(asked) != 0 {
+		t.Errorf("what is here was asked for again: %v", asked)
+	}
+}
+
+// TestExportMends: bytes that are not what they must be are fetched again,
+// whether they are in the layout or half of a part.
+func TestExportMends(t *testing.T) {
+	s := newStage(t)
+	if _, err := s.export("acme/app:v1"); err != nil {
+		t.Fatal(err)
+	}
+	wrong := bytes.Clone(s.layer)
+	wrong[7] ^= 1
+	if err := os.WriteFile(blob(s.out, s.layer), wrong, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	part := filepath.Join(s.out, ".parts", strings.ReplaceAll(ocitest.Digest(s.layer), ":", "-"))
+	for _, kept := range [][]byte{wrong[:1000], wrong, append(wrong, 0)} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(part), 0o755), os.WriteFile(part, kept, 0o644), os.RemoveAll(blob(s.out, s.layer))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.export("acme/app:v1"); err != nil {
+			t.Fatal(err)
+		}
+		s.wantLayer()
+	}
+}
+
+// TestExportProves: a server that sends other bytes than it names gets nothing
+// into a layout.
+func TestExportProves(t *testing.T) {
+	for _, path := range []string{"blobs/", "manifests/"} {
+		s := newStage(t)
+		s.Fail(faulty.Fault{Prefix: "/v2/acme/app/" + path, Wrong: true})
+		if _, err := s.export("acme/app:v1"); !errors.Is(err, cache.ErrCorrupt) {
+			t.Errorf("%s: %v", path, err)
+		}
+		if _, err := os.Stat(filepath.Join(s.out, "index.json")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: there is a layout: %v", path, err)
+		}
+		s.Heal()
+		if _, err := s.export("acme/app:v1"); err != nil {
+			t.Fatal(err)
+		}
+		s.wantLayer()
+	}
+}
+
+// TestExportPlatform takes one child of an index, and leaves the index as it is.
+func TestExportPlatform(t *testing.T) {
+	s := newStage(t)
+	var children []ocitest.Descriptor
+	for _, machine := range []string{"amd64", "arm64"} {
+		im := ocitest.Image{Layers: [][]byte{[]byte(machine)}, Platform: ocitest.Platform{OS: "linux", Architecture: machine}}
+		children = append(children, s.must(s.Push("acme/many", "", im)))
+	}
+	index := s.must(s.PushIndex("acme/many", "v1", children...))
+	if _, err := s.run(&image.Export{Out: s.out, Platforms: []string{"linux/arm64"}}, "acme/many:v1"); err != nil {
+		t.Fatal(err)
+	}
+	for digest, want := range map[string]bool{
+		index.Digest: true, children[1].Digest: true, ocitest.Digest([]byte("arm64")): true,
+		children[0].Digest: false, ocitest.Digest([]byte("amd64")): false,
+	} {
+		_, err := os.Stat(filepath.Join(s.out, "blobs", strings.ReplaceAll(digest, ":", "/")))
+		if (err == nil) != want {
+			t.Errorf("%s: %v, want it there: %t", digest, err, want)
+		}
+	}
+	_, err := s.run(&image.Export{Out: s.out, Platforms: []string{"plan9/mips"}}, "acme/many:v1")
+	if err == nil || !strings.Contains(err.Error(), "nothing for plan9/mips") {
+		t.Errorf("a platform that there is not: %v", err)
+	}
+}
+
+// TestExportAbout: signatures go along, listed or under their tag.
+func TestExportAbout(t *testing.T) {
+	for _, opt := range []ocitest.Options{{}, {NoReferrers: true}} {
+		s := newStage(t)
+		r, err := ocitest.Start(opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(r.Close)
+		s.Registry = r
+		d := s.must(r.Push("acme/app", "v1", ocitest.Image{Layers: [][]byte{s.layer}}))
+		about := s.must(r.Push("acme/app", "", ocitest.Image{Layers: [][]byte{[]byte("signed")}, Subject: &d, ArtifactType: "application/x"}))
+		old := s.must(r.Push("acme/app", strings.ReplaceAll(d.Digest, ":", "-")+".sig", ocitest.Image{Layers: [][]byte{[]byte("older")}}))
+		if _, err := s.export("acme/app:v1"); err != nil {
+			t.Fatal(err)
+		}
+		index, err := os.ReadFile(filepath.Join(s.out, "index.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, digest := range []string{about.Digest, old.Digest} {
+			if _, err := os.Stat(filepath.Join(s.out, "blobs", strings.ReplaceAll(digest, ":", "/"))); err != nil {
+				t.Error(err)
+			}
+		}
+		if !strings.Contains(string(index), strings.ReplaceAll(d.Digest, ":", "-")+".sig") {
+			t.Errorf("the tag of a signature is not in %s", index)
+		}
+	}
+}
+
+// TestExportTags: images with the same tag are told apart, in any order.
+func TestExportTags(t *testing.T) {
+	s := newStage(t)
+	s.must(s.Push("acme/tool", "v1", ocitest.Image{Layers: [][]byte{[]byte("tool")}}))
+	if _, err := s.export("acme/app:v1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.export("acme/tool:v1"); err != nil {
+		t.Fatal(err)
+	}
+	index, err := os.ReadFile(filepath.Join(s.out, "index.json"))
+	for _, name := range []string{`ref.name": "acme/app:v1"`, `ref.name": "acme/tool:v1"`} {
+		if err != nil || !strings.Contains(string(index), name) {
+			t.Errorf("%v: %s is not in %s", err, name, index)
+		}
+	}
+}
+
+// TestExportBeside refuses a folder of something else.
+func TestExportBeside(t *testing.T) {
+	s := newStage(t)
+	s.out = t.TempDir()
+	if err := os.WriteFile(filepath.Join(s.out, "letter"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.export("acme/app:v1"); err == nil || len(s.Log("/")) != 0 {
+		t.Errorf("export into a folder with a letter: %v", err)
+	}
+}
