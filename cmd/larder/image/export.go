@@ -47,12 +47,13 @@ type Report struct {
 // exporter is one export.
 type exporter struct {
 	*Export
-	to      *folder
-	base    layout
-	seen    map[string]bool // name and digest of manifests
-	blobs   map[string]task
-	entries []descriptor
-	report  Report
+	to     *folder
+	base   layout
+	seen   map[string]bool // name and digest of manifests
+	blobs  map[string]task
+	images []descriptor
+	about  []descriptor // what refers to them
+	report Report
 }
 
 // task is a blob to get.
@@ -101,7 +102,7 @@ func (x *exporter) run(ctx context.Context, sources []Source) error {
 	if err := x.fetch(ctx); err != nil {
 		return err
 	}
-	return x.to.finish(x.entries)
+	return x.to.finish(x.images, x.about)
 }
 
 // image takes an image that was named.
@@ -110,19 +111,17 @@ func (x *exporter) image(ctx context.Context, s Source) error {
 	if err != nil {
 		return err
 	}
-	x.entry(s.Reference, d)
+	x.images = append(x.images, x.entry(s.Reference, d))
 	return x.manifest(ctx, s, d, body, 0)
 }
 
-// entry lists an image in index.json.
-func (x *exporter) entry(r Reference, d descriptor) {
+// entry is what the layout says of an image.
+func (x *exporter) entry(r Reference, d descriptor) descriptor {
 	notes := map[string]string{noteName: r.String()}
 	if len(x.Platforms) > 0 && (d.MediaType == typeIndex || d.MediaType == typeDockerList) {
 		notes[notePlatforms] = strings.Join(x.Platforms, ",")
 	}
-	x.entries = append(x.entries, descriptor{
-		MediaType: d.MediaType, Digest: d.Digest, Size: d.Size, ArtifactType: d.ArtifactType, Annotations: notes,
-	})
+	return descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size, ArtifactType: d.ArtifactType, Annotations: notes}
 }
 
 // manifest writes a manifest, and takes its parts and what refers to it.
@@ -151,7 +150,7 @@ func (x *exporter) manifest(ctx context.Context, s Source, d descriptor, body []
 	if err := x.children(ctx, s, doc, depth); err != nil {
 		return err
 	}
-	return x.about(ctx, s, d, depth)
+	return x.refers(ctx, s, d, depth)
 }
 
 func (x *exporter) children(ctx context.Context, s Source, doc *document, depth int) error {
@@ -179,16 +178,16 @@ func (x *exporter) follow(ctx context.Context, s Source, d descriptor, depth int
 	return x.manifest(ctx, s, d, body, depth)
 }
 
-// about takes what refers to a manifest, by the list and by the tags in which
+// refers takes what refers to a manifest, by the list and by the tags in which
 // clients keep such things where there is no list.
-func (x *exporter) about(ctx context.Context, s Source, d descriptor, depth int) error {
+func (x *exporter) refers(ctx context.Context, s Source, d descriptor, depth int) error {
 	list, err := s.Registry.referrers(ctx, s.Name, d.Digest)
 	if err != nil {
 		return err
 	}
 	for _, r := range list {
 		if !x.seen[s.Host+"/"+s.Name+"@"+r.Digest] {
-			x.entry(Reference{Host: s.Host, Name: s.Name, Digest: r.Digest}, r)
+			x.about = append(x.about, x.entry(Reference{Host: s.Host, Name: s.Name, Digest: r.Digest}, r))
 		}
 		if err := x.follow(ctx, s, r, depth+1); err != nil {
 			return err
@@ -204,7 +203,7 @@ func (x *exporter) about(ctx context.Context, s Source, d descriptor, depth int)
 		if err != nil {
 			return err
 		}
-		x.entry(r, found)
+		x.about = append(x.about, x.entry(r, found))
 		if err := x.manifest(ctx, s, found, body, depth+1); err != nil {
 			return err
 		}

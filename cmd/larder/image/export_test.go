@@ -200,7 +200,7 @@ func TestExportAbout(t *testing.T) {
 		if _, err := s.export("acme/app:v1"); err != nil {
 			t.Fatal(err)
 		}
-		index, err := os.ReadFile(filepath.Join(s.out, "index.json"))
+		index, err := os.ReadFile(filepath.Join(s.out, "referrers.json"))
 		if err != nil {
 			t.Fatal(err)
 		}

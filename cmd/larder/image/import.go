@@ -83,9 +83,9 @@ func (x *importer) entries() ([]entry, error) {
 		return nil, err
 	}
 	var list []entry
-	for _, d := range index.Manifests {
+	for _, d := range index {
 		if !d.isManifest() {
-			return nil, fmt.Errorf("index.json names %s, which is no manifest: %w", d.Digest, ErrLayout)
+			return nil, fmt.Errorf("the layout names %s, which is no manifest: %w", d.Digest, ErrLayout)
 		}
 		e, err := x.target(d)
 		if err != nil {

@@ -41,8 +41,8 @@ func openLayout(place string) (layout, error) {
 	return &folder{root}, nil
 }
 
-// readIndex reads what a layout begins with.
-func readIndex(l layout) (*document, error) {
+// readIndex reads what a layout begins with: its images, and what it has about them.
+func readIndex(l layout) ([]descriptor, error) {
 	var version struct {
 		Is string `json:"imageLayoutVersion"`
 	}
@@ -52,8 +52,20 @@ func readIndex(l layout) (*document, error) {
 	if !strings.HasPrefix(version.Is, "1.") {
 		return nil, fmt.Errorf("the layout has the version %.20q, and 1 is known: %w", version.Is, ErrLayout)
 	}
+	images, err := readList(l, "index.json")
+	if err != nil {
+		return nil, err
+	}
+	about, err := readList(l, aboutFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return slices.Concat(images, about), nil
+}
+
+func readList(l layout, name string) ([]descriptor, error) {
 	var index document
-	if err := readJSON(l, "index.json", &index); err != nil {
+	if err := readJSON(l, name, &index); err != nil {
 		return nil, err
 	}
 	for _, m := range index.Manifests {
@@ -61,7 +73,7 @@ func readIndex(l layout) (*document, error) {
 			return nil, err
 		}
 	}
-	return &index, nil
+	return index.Manifests, nil
 }
 
 func readJSON(l layout, name string, v any) error {

@@ -147,18 +147,36 @@ func (f *folder) fill(to *os.File, d descriptor, get func(from int64) (io.ReadCl
 	return prove(to, d)
 }
 
-// finish names the images of the layout, those that were there before too, and
-// ends the writing.
-func (f *folder) finish(entries []descriptor) error {
+// aboutFile lists what refers to the images, as index.json lists those. There it
+// would keep programs from reading the layout that want one image in it.
+const aboutFile = "referrers.json"
+
+// finish names the images of the layout and what refers to them, those that were
+// there before too, and ends the writing.
+func (f *folder) finish(images, about []descriptor) error {
+	if err := f.list(aboutFile, about); err != nil {
+		return err
+	}
+	if err := f.list("index.json", images); err != nil {
+		return err
+	}
+	return f.root.RemoveAll(parts)
+}
+
+// list adds entries to a file of them.
+func (f *folder) list(name string, entries []descriptor) error {
 	index := document{SchemaVersion: 2, MediaType: typeIndex}
-	if old, err := readIndex(f); err == nil {
-		index.Manifests = slices.DeleteFunc(old.Manifests, func(d descriptor) bool {
+	if old, err := readList(f, name); err == nil {
+		index.Manifests = slices.DeleteFunc(old, func(d descriptor) bool {
 			return slices.ContainsFunc(entries, func(e descriptor) bool { return e.Annotations[noteName] == d.Annotations[noteName] })
 		})
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	index.Manifests = append(index.Manifests, entries...)
+	if len(index.Manifests) == 0 && name == aboutFile {
+		return nil
+	}
 	slices.SortStableFunc(index.Manifests, func(a, b descriptor) int {
 		return strings.Compare(a.Annotations[noteName], b.Annotations[noteName])
 	})
@@ -167,10 +185,7 @@ func (f *folder) finish(entries []descriptor) error {
 	if err != nil {
 		return err
 	}
-	if err := f.replace("index.json", append(text, '\n')); err != nil {
-		return err
-	}
-	return f.root.RemoveAll(parts)
+	return f.replace(name, append(text, '\n'))
 }
 
 // giveTags writes down by what clients find the images: the tag, and the name
@@ -210,6 +225,9 @@ func (f *folder) pack(place string) (err error) {
 	}()
 	w := tar.NewWriter(to)
 	names := []string{"oci-layout", "index.json"}
+	if _, err := f.root.Lstat(aboutFile); err == nil {
+		names = append(names, aboutFile)
+	}
 	err = fs.WalkDir(f.root.FS(), "blobs", func(name string, e fs.DirEntry, err error) error {
 		if err == nil && e.Type().IsRegular() {
 			names = append(names, name)
