@@ -76,6 +76,7 @@ func measurements() []measurement {
 		{"upkeep", upkeep},
 		{"decisions", decisions},
 		{"growth", growth},
+		{"containers", containers},
 	}
 }
 
