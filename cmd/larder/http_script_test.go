@@ -70,7 +70,7 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	x := parseExchange(ts, args)
 	usage(ts, neg || len(x.rest) != 1, "http METHOD URL [-H 'Name: value']... [-t TOKEN] [-b USER:TOKEN] [-d FILE] [-f FORM] STATUS")
 	q := x.request(ts)
-	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true}
+	transport := &http.Transport{DisableCompression: true, DisableKeepAlives: true, ExpectContinueTimeout: replyLimit}
 	w, err := (&http.Client{Transport: transport, Timeout: replyLimit, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse
 	}}).Do(q)
