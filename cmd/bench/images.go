@@ -19,7 +19,7 @@ const (
 	imageLayers   = 10
 	imageSize     = 1 << 30 // bytes, of all layers
 	imageParallel = 4       // blobs at once, as container clients have it
-	imageRounds   = 3
+	imageRounds   = 3       // at most
 )
 
 // What larder must hold to, against the reference registry.
@@ -28,8 +28,19 @@ const (
 	imageCPU  = 1.0
 )
 
-// containers compares pushes and pulls of images with the reference registry.
+// containers compares images, lists of tags and mirrored layers with the
+// reference registry, or with one client alone.
 func containers(ctx context.Context, b *bench) error {
+	for _, part := range []func(context.Context) error{b.carries, b.listings, b.colds} {
+		if err := part(ctx); err != nil {
+			return err
+		}
+		fmt.Fprintln(b.out)
+	}
+	return nil
+}
+
+func (b *bench) carries(ctx context.Context) error {
 	noise := images.NewNoise()
 	var ours, theirs carried
 	for round := range min(b.rounds, imageRounds) {
@@ -100,7 +111,7 @@ func (b *bench) containerServer(which, data string) (*server, error) {
 func (s *server) client(repository string) *images.Client {
 	return &images.Client{
 		URL: s.url + "/v2/" + repository, Token: s.token, Parallel: imageParallel,
-		HTTP: &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: imageParallel, ReadBufferSize: 64 << 10}},
+		HTTP: &http.Client{Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: taggers, ReadBufferSize: 64 << 10}},
 	}
 }
 

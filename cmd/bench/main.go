@@ -1,7 +1,7 @@
 // Command bench measures larder beside what people would use instead, on the
 // machine it runs on, and prints tables in Markdown.
 //
-//	go run ./cmd/bench [flags] hits|misses|packument|install|idle|upkeep|decisions|growth|all
+//	go run ./cmd/bench [flags] hits|misses|packument|install|idle|upkeep|decisions|growth|containers|bulk|all
 //
 // Beside a figure stands the line it must hold, where there is one. A figure
 // that does not is marked BROKEN, and the exit status is then 1. Figures of one
@@ -26,6 +26,12 @@
 //     of records in the index; a cached file with its package makes about a dozen.
 //     Needs wrk, and for 10000000 entries 10 GB below the folder for temporary
 //     files and a quarter of an hour.
+//   - containers: an image of 1 GiB pushed and pulled, and 2500 tags listed,
+//     beside the reference registry; a layer that 16 clients want at once from a
+//     mirror. Needs the registry that ".ci/test install" installs, and 2 GB below
+//     the folder for temporary files.
+//   - bulk: the memory of larder while a layer of -bulk GiB is pushed and pulled,
+//     which the folder for temporary files must hold.
 //
 // nginx and wrk are Debian's packages of these names. All of it reads /proc, so
 // it runs on Linux alone.
@@ -54,6 +60,7 @@ type bench struct {
 	duration    time.Duration // of one load
 	connections int
 	entries     []int // sizes of growth
+	bulk        int   // GiB
 	tools       string
 	out         io.Writer
 	log         io.Writer
@@ -77,6 +84,7 @@ func measurements() []measurement {
 		{"decisions", decisions},
 		{"growth", growth},
 		{"containers", containers},
+		{"bulk", bulk},
 	}
 }
 
@@ -127,7 +135,8 @@ func parse(args []string, out, log io.Writer) (*bench, string, error) {
 	flags.IntVar(&b.rounds, "rounds", 5, "rounds of each comparison; medians are printed")
 	flags.DurationVar(&b.duration, "duration", 3*time.Second, "length of one load")
 	flags.IntVar(&b.connections, "connections", 32, "kept-alive connections of one load")
-	flags.StringVar(&b.tools, "tools", ".tools", "folder for the server that install compares with")
+	flags.IntVar(&b.bulk, "bulk", 5, "size of the layer of bulk in GiB")
+	flags.StringVar(&b.tools, "tools", ".tools", "folder for the servers that install and containers compare with")
 	entries := flags.String("entries", "1000,10000,100000", "numbers of index entries that growth looks at, ascending")
 	flags.Usage = func() {
 		fmt.Fprintf(log, "usage: bench [flags] %s|all\n", strings.Join(names(), "|"))
@@ -139,8 +148,8 @@ func parse(args []string, out, log io.Writer) (*bench, string, error) {
 	if flags.NArg() != 1 || flags.Arg(0) != "all" && !slices.Contains(names(), flags.Arg(0)) {
 		return nil, "", fmt.Errorf("name one of %s or all", strings.Join(names(), ", "))
 	}
-	if b.rounds < 1 || b.connections < 1 || b.duration <= 0 {
-		return nil, "", errors.New("rounds, connections and duration must be positive")
+	if b.rounds < 1 || b.connections < 1 || b.bulk < 1 || b.duration <= 0 {
+		return nil, "", errors.New("rounds, connections, bulk and duration must be positive")
 	}
 	var err error
 	b.entries, err = numbers(*entries)

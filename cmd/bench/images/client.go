@@ -51,13 +51,13 @@ func (c *Client) PushBlob(ctx context.Context, b Blob) error {
 	if err != nil {
 		return err
 	}
-	at, err = c.ask(ctx, ask{method: http.MethodPatch, url: at, body: struct{ io.Reader }{b.Open()}, kind: "application/octet-stream", want: http.StatusAccepted})
+	at, err = c.ask(ctx, ask{method: http.MethodPatch, url: at.location, body: struct{ io.Reader }{b.Open()}, kind: "application/octet-stream", want: http.StatusAccepted})
 	if err != nil {
 		return err
 	}
-	end, err := url.Parse(at)
+	end, err := url.Parse(at.location)
 	if err != nil {
-		return fmt.Errorf("location %q: %w", at, err)
+		return fmt.Errorf("location %q: %w", at.location, err)
 	}
 	query := end.Query()
 	query.Set("digest", b.Digest)
@@ -109,6 +109,24 @@ func (c *Client) PullBlob(ctx context.Context, b Blob) error {
 	return c.pullBlob(ctx, descriptor{Digest: b.Digest, Size: b.Size}, false)
 }
 
+// Tags lists all tags, page by page.
+func (c *Client) Tags(ctx context.Context) ([]string, error) {
+	var all []string
+	for next := c.URL + "/tags/list"; next != ""; {
+		var body bytes.Buffer
+		at, err := c.ask(ctx, ask{method: http.MethodGet, url: next, into: &body, want: http.StatusOK})
+		if err != nil {
+			return nil, err
+		}
+		var page struct{ Tags []string }
+		if err := json.Unmarshal(body.Bytes(), &page); err != nil {
+			return nil, fmt.Errorf("%s: %w", next, err)
+		}
+		all, next = append(all, page.Tags...), at.next
+	}
+	return all, nil
+}
+
 func (c *Client) pullBlob(ctx context.Context, d descriptor, check bool) error {
 	count, sum := &counter{}, sha256.New()
 	into := io.Writer(count)
@@ -143,14 +161,16 @@ type ask struct {
 	want              int
 }
 
+// answer is where an answer points to.
+type answer struct{ location, next string }
+
 // bufferSize is what bodies are read with, in bytes.
 const bufferSize = 256 << 10
 
-// ask returns where the answer points to.
-func (c *Client) ask(ctx context.Context, a ask) (location string, err error) {
+func (c *Client) ask(ctx context.Context, a ask) (answer, error) {
 	q, err := http.NewRequestWithContext(ctx, a.method, a.url, a.body)
 	if err != nil {
-		return "", err
+		return answer{}, err
 	}
 	if c.Token != "" {
 		q.Header.Set("Authorization", "Bearer "+c.Token)
@@ -161,26 +181,37 @@ func (c *Client) ask(ctx context.Context, a ask) (location string, err error) {
 	}
 	w, err := c.HTTP.Do(q)
 	if err != nil {
-		return "", err
+		return answer{}, err
 	}
 	defer w.Body.Close()
 	if w.StatusCode != a.want {
 		why, _ := io.ReadAll(io.LimitReader(w.Body, 1<<10)) // only to say more
-		return "", fmt.Errorf("%s %s answered %s: %s", a.method, a.url, w.Status, strings.TrimSpace(string(why)))
+		return answer{}, fmt.Errorf("%s %s answered %s: %s", a.method, a.url, w.Status, strings.TrimSpace(string(why)))
 	}
 	into := a.into
 	if into == nil {
 		into = io.Discard
 	}
 	if _, err := io.CopyBuffer(struct{ io.Writer }{into}, struct{ io.Reader }{w.Body}, make([]byte, bufferSize)); err != nil {
-		return "", fmt.Errorf("%s %s: %w", a.method, a.url, err)
+		return answer{}, fmt.Errorf("%s %s: %w", a.method, a.url, err)
 	}
-	if at := w.Header.Get("Location"); at != "" {
-		next, err := q.URL.Parse(at)
-		if err != nil {
-			return "", fmt.Errorf("location %q: %w", at, err)
-		}
-		location = next.String()
+	var to answer
+	if to.location, err = pointed(q, w.Header.Get("Location")); err != nil {
+		return answer{}, err
 	}
-	return location, nil
+	next, _, _ := strings.Cut(strings.TrimPrefix(w.Header.Get("Link"), "<"), ">")
+	to.next, err = pointed(q, next)
+	return to, err
+}
+
+// pointed returns a URL as it is read from an answer to q; "" stays so.
+func pointed(q *http.Request, at string) (string, error) {
+	if at == "" {
+		return "", nil
+	}
+	to, err := q.URL.Parse(at)
+	if err != nil {
+		return "", fmt.Errorf("%s points to %q: %w", q.URL, at, err)
+	}
+	return to.String(), nil
 }

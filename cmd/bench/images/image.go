@@ -3,6 +3,7 @@
 package images
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -37,8 +38,9 @@ type Blob struct {
 // Layer returns the layer of a number, unlike those of all other numbers, size
 // bytes long. It reads the bytes once, for the digest.
 func (n *Noise) Layer(number uint64, size int64) Blob {
+	stamp := binary.BigEndian.AppendUint64(nil, number)
 	open := func() io.Reader {
-		return io.LimitReader(&stream{block: n.block, number: number}, size)
+		return io.LimitReader(io.MultiReader(bytes.NewReader(stamp), &stream{block: n.block}), size)
 	}
 	return Blob{digestOf(open()), size, open}
 }
@@ -50,21 +52,15 @@ func digestOf(src io.Reader) string {
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
 }
 
-// stream repeats a block behind a stamp, without end.
+// stream repeats a block without end.
 type stream struct {
-	block  []byte
-	number uint64
-	at     int64
+	block []byte
+	at    int
 }
 
 func (s *stream) Read(p []byte) (int, error) {
-	if s.at == 0 && len(p) >= 8 {
-		binary.BigEndian.PutUint64(p, s.number)
-		s.at = 8
-		return 8, nil
-	}
-	n := copy(p, s.block[s.at%int64(len(s.block)):])
-	s.at += int64(n)
+	n := copy(p, s.block[s.at:])
+	s.at = (s.at + n) % len(s.block)
 	return n, nil
 }
 
