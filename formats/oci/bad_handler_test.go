@@ -205,3 +205,21 @@ func TestBodyWithoutEnd(t *testing.T) {
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return copy(p, bytes.Repeat([]byte(" "), len(p))), nil }
+
+// TestEncodedBodies: what is sent is what has the digest, so that nobody can mean
+// an encoding of it.
+func TestEncodedBodies(t *testing.T) {
+	w := newWorld(t)
+	path, d := w.begin("wim", "acme/app"), digestOf("layer")
+	for _, line := range []string{
+		"PATCH " + path, "PUT " + path + "?digest=" + d, "POST /acme/app/blobs/uploads/",
+		"POST /acme/app/blobs/uploads/?digest=" + d, "PUT /acme/app/manifests/v1",
+	} {
+		for _, coding := range []string{"gzip", "aws-chunked", "identity, gzip"} {
+			w.unchanged(line, func() {
+				w.want("415 UNSUPPORTED Content-Encoding", line, "wim", "layer", "Content-Type: "+typeImage, "Content-Encoding: "+coding)
+			})
+		}
+	}
+	w.want("201", "PUT "+path+"?digest="+d, "wim", "layer", "Content-Encoding: identity")
+}

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"net/http"
+	"strings"
 
 	"larder/formats"
 )
@@ -30,9 +31,21 @@ func (f *Format) Serve(w http.ResponseWriter, r *http.Request, call *formats.Cal
 		return serve()
 	}
 	if serve := s.writes(); serve != nil {
+		if err := s.plain(); err != nil {
+			return err
+		}
 		return serve()
 	}
 	return refuse(formats.ErrNotFound, codeNameUnknown, "this registry does not offer the operation %s", t.op)
+}
+
+// plain refuses bodies that say they are encoded: what is sent is what has the
+// digest.
+func (s *serving) plain() error {
+	if coding := s.r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return refuse(formats.ErrMediaType, codeUnsupported, "the body must be sent as it is: leave out Content-Encoding")
+	}
+	return nil
 }
 
 func (s *serving) reads() func() error {
