@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -14,13 +15,22 @@ import (
 	"larder/cmd/bench/process"
 )
 
-// The image that goes to and from the registries.
+// What goes to and from the registries.
 const (
 	imageLayers   = 10
-	imageSize     = 1 << 30 // bytes, of all layers
-	imageParallel = 4       // blobs at once, as container clients have it
-	imageRounds   = 3       // at most
+	imageSize     = 1 << 30 // bytes, of all layers of the large image
+	lightImages   = 20      // in a row, as builds push them
+	lightLayer    = 16 << 10
+	imageParallel = 4 // blobs at once, as container clients have it
+	imageRounds   = 3 // at most
 )
+
+// cargo is what one round carries.
+type cargo struct {
+	name   string
+	images int   // one after the other
+	layer  int64 // bytes
+}
 
 // What larder must hold to, against the reference registry.
 const (
@@ -31,7 +41,13 @@ const (
 // containers compares images, lists of tags and mirrored layers with the
 // reference registry, or with one client alone.
 func containers(ctx context.Context, b *bench) error {
-	for _, part := range []func(context.Context) error{b.carries, b.listings, b.colds} {
+	large := cargo{fmt.Sprintf("image of %d layers, %s", imageLayers, bytesText(imageSize)), 1, imageSize / imageLayers}
+	light := cargo{fmt.Sprintf("%d images of %d layers of %s", lightImages, imageLayers, bytesText(lightLayer)), lightImages, lightLayer}
+	for _, part := range []func(context.Context) error{
+		func(ctx context.Context) error { return b.carries(ctx, large) },
+		func(ctx context.Context) error { return b.carries(ctx, light) },
+		b.listings, b.colds,
+	} {
 		if err := part(ctx); err != nil {
 			return err
 		}
@@ -40,14 +56,17 @@ func containers(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func (b *bench) carries(ctx context.Context) error {
+func (b *bench) carries(ctx context.Context, c cargo) error {
 	noise := images.NewNoise()
 	var ours, theirs carried
 	for round := range min(b.rounds, imageRounds) {
-		im := noise.Image(round, imageLayers, imageSize/imageLayers)
+		var all []images.Image
+		for i := range c.images {
+			all = append(all, noise.Image(round*c.images+i, imageLayers, c.layer))
+		}
 		turns := []func() error{
-			func() error { return b.carry(ctx, "larder", im, &ours) },
-			func() error { return b.carry(ctx, "reference", im, &theirs) },
+			func() error { return b.carry(ctx, "larder", all, &ours) },
+			func() error { return b.carry(ctx, "reference", all, &theirs) },
 		}
 		if round%2 == 1 {
 			turns[0], turns[1] = turns[1], turns[0]
@@ -58,8 +77,7 @@ func (b *bench) carries(ctx context.Context) error {
 			}
 		}
 	}
-	head := fmt.Sprintf("image of %d layers, %s | larder | reference registry | ratio, line", imageLayers, bytesText(imageSize))
-	table(b.out, head, b.carriedRows(ours, theirs))
+	table(b.out, c.name+" | larder | reference registry | ratio, line", b.carriedRows(ours, theirs))
 	return nil
 }
 
@@ -88,15 +106,15 @@ func (b *bench) carriedRows(ours, theirs carried) [][]string {
 	return append(rows, []string{"memory at its highest", bytesText(median(ours.peak)), bytesText(median(theirs.peak)), ratio(against)})
 }
 
-// carry starts an empty registry, pushes and pulls an image, and removes all.
-func (b *bench) carry(ctx context.Context, which string, im images.Image, into *carried) error {
-	data := filepath.Join(b.dir, which)
+// carry starts an empty registry, pushes and pulls images, and removes all.
+func (b *bench) carry(ctx context.Context, which string, all []images.Image, into *carried) error {
+	data := filepath.Join(b.dir, "data-"+which) // the program is beside it
 	defer os.RemoveAll(data)
 	s, err := b.containerServer(which, data)
 	if err != nil {
 		return err
 	}
-	return errors.Join(b.pushAndPull(ctx, s, im, into), s.end())
+	return errors.Join(b.pushAndPull(ctx, s, all, into), s.end())
 }
 
 // containerServer starts larder or the reference registry, empty.
@@ -115,16 +133,29 @@ func (s *server) client(repository string) *images.Client {
 	}
 }
 
-func (b *bench) pushAndPull(ctx context.Context, s *server, im images.Image, into *carried) error {
+func (b *bench) pushAndPull(ctx context.Context, s *server, all []images.Image, into *carried) error {
 	c := s.client("image")
 	defer c.HTTP.CloseIdleConnections()
+	each := func(do func(tag string, im images.Image) error) func() error {
+		return func() error {
+			for i, im := range all {
+				if err := do(strconv.Itoa(i), im); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	pull := func(check bool) func() error {
+		return each(func(tag string, im images.Image) error { return wholly(im)(c.Pull(ctx, tag, check)) })
+	}
 	syscall.Sync() // nobody pays for what was written before
-	took, cpu, err := s.weigh(func() error { return c.Push(ctx, "one", im) })
+	took, cpu, err := s.weigh(each(func(tag string, im images.Image) error { return c.Push(ctx, tag, im) }))
 	if err != nil {
 		return fmt.Errorf("push: %w", err)
 	}
 	into.push, into.pushCPU = append(into.push, took), append(into.pushCPU, cpu)
-	took, cpu, err = s.weigh(func() error { return wholly(im)(c.Pull(ctx, "one", false)) })
+	took, cpu, err = s.weigh(pull(false))
 	if err != nil {
 		return fmt.Errorf("pull: %w", err)
 	}
@@ -134,7 +165,7 @@ func (b *bench) pushAndPull(ctx context.Context, s *server, im images.Image, int
 		return err
 	}
 	into.peak = append(into.peak, peak)
-	return wholly(im)(c.Pull(ctx, "one", true))
+	return pull(true)()
 }
 
 // wholly wants all bytes of an image.
