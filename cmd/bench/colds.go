@@ -35,11 +35,7 @@ func (b *bench) colds(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(b.dir, "mirror.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, "upstreams:\n  far: {format: oci, url: %q}\n", far.URL), 0o600); err != nil {
-		return err
-	}
-	s, err := b.alone(filepath.Join(b.dir, "mirror"), file)
+	s, err := b.mirror(filepath.Join(b.dir, "mirror"), far.URL)
 	if err != nil {
 		return err
 	}
@@ -58,6 +54,15 @@ func (b *bench) colds(ctx context.Context) error {
 		table(b.out, fmt.Sprintf("%d clients, one cold layer of %s | one client | all, the last one done | ratio, line | upstream requests, line", coldCrowd, bytesText(coldSize)), rows)
 	}
 	return errors.Join(err, s.end())
+}
+
+// mirror starts larder with one upstream of containers, far.
+func (b *bench) mirror(data, upstream string) (*server, error) {
+	file := data + ".yaml"
+	if err := os.WriteFile(file, fmt.Appendf(nil, "upstreams:\n  far: {format: oci, url: %q}\n", upstream), 0o600); err != nil {
+		return nil, err
+	}
+	return b.alone(data, file)
 }
 
 // coldRow pulls the first layer alone and the second as a crowd.

@@ -46,7 +46,7 @@ func containers(ctx context.Context, b *bench) error {
 	for _, part := range []func(context.Context) error{
 		func(ctx context.Context) error { return b.carries(ctx, large) },
 		func(ctx context.Context) error { return b.carries(ctx, light) },
-		b.listings, b.colds,
+		b.mirrored, b.listings, b.colds,
 	} {
 		if err := part(ctx); err != nil {
 			return err
@@ -120,7 +120,7 @@ func (b *bench) carry(ctx context.Context, which string, all []images.Image, int
 // containerServer starts larder or the reference registry, empty.
 func (b *bench) containerServer(which, data string) (*server, error) {
 	if which == "reference" {
-		return b.reference(data)
+		return b.reference(data, "")
 	}
 	return b.alone(data, os.DevNull)
 }

@@ -26,10 +26,10 @@
 //     of records in the index; a cached file with its package makes about a dozen.
 //     Needs wrk, and for 10000000 entries 10 GB below the folder for temporary
 //     files and a quarter of an hour.
-//   - containers: an image of 1 GiB and 20 small ones pushed and pulled, and 2500
-//     tags listed, beside the reference registry; a layer that 16 clients want at once from a
-//     mirror. Needs the registry that ".ci/test install" installs, and 2 GB below
-//     the folder for temporary files.
+//   - containers: an image of 1 GiB and 20 small ones pushed and pulled, an image
+//     pulled through a mirror, and 2500 tags listed, beside the reference registry;
+//     a layer that 16 clients want at once from a mirror. Needs the registry that
+//     ".ci/test install" installs, and 4 GB below the folder for temporary files.
 //   - bulk: the memory of larder while a layer of -bulk GiB is pushed and pulled,
 //     which the folder for temporary files must hold.
 //

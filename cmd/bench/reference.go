@@ -11,8 +11,9 @@ import (
 )
 
 // reference starts the reference registry of containers over a data folder,
-// empty and open. ".ci/test install" installs it.
-func (b *bench) reference(data string) (*server, error) {
+// empty and open; it mirrors an upstream where one is named. ".ci/test install"
+// installs it.
+func (b *bench) reference(data, upstream string) (*server, error) {
 	program, err := filepath.Abs(filepath.Join(b.tools, "bin", "registry"))
 	if err != nil {
 		return nil, err
@@ -24,12 +25,16 @@ func (b *bench) reference(data string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := json.Marshal(map[string]any{
+	settings := map[string]any{
 		"version": 0.1,
 		"log":     map[string]any{"level": "error", "accesslog": map[string]any{"disabled": true}},
 		"storage": map[string]any{"filesystem": map[string]any{"rootdirectory": data}, "delete": map[string]any{"enabled": true}},
 		"http":    map[string]any{"addr": address, "draintimeout": "10s"}, // without, it ends by the signal
-	})
+	}
+	if upstream != "" {
+		settings["proxy"] = map[string]any{"remoteurl": upstream}
+	}
+	config, err := json.Marshal(settings)
 	file := data + ".yml"
 	if err := errors.Join(err, os.WriteFile(file, config, 0o600)); err != nil {
 		return nil, err
