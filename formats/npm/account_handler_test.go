@@ -13,7 +13,7 @@ import (
 // TestSmallCalls: sections 3.4 and 5.1.
 func TestSmallCalls(t *testing.T) {
 	w := newWorld(t)
-	basic := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("alice:"+w.tokens["bob"]))
+	basic := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte("alice:"+w.Tokens["bob"]))
 	const noStore = "Cache-Control: no-store"
 	w.run([]call{
 		{name: "ping", method: "GET", path: "/-/ping", status: 200, has: []string{"\r\n{}"}},
@@ -43,27 +43,27 @@ func TestLegacyLogin(t *testing.T) {
 		return fmt.Sprintf(`{"_id":"org.couchdb.user:%s","name":%[1]q,"password":%q,"email":"x@mail.example","type":"user","roles":[],"date":"2026-01-01T00:00:00.000Z"}`, user, password)
 	}
 	const path = "/-/user/org.couchdb.user:bob"
-	got := w.want(201, "PUT "+path, "", login("bob", w.tokens["bob"]))
+	got := w.want(201, "PUT "+path, "", login("bob", w.Tokens["bob"]))
 	secret, _ := at(w.object(got), "token").(string)
-	if got.Header.Get("Cache-Control") != "no-store" || secret == w.tokens["bob"] || at(w.object(got), "ok") == nil {
+	if got.Header.Get("Cache-Control") != "no-store" || secret == w.Tokens["bob"] || at(w.object(got), "ok") == nil {
 		t.Errorf("%v %s", got.Header, got.text())
 	}
 	w.run([]call{
 		{name: "the token works", method: "GET", path: "/-/whoami", who: secret, status: 200, has: []string{`"bob"`}},
-		{name: "escaped", method: "PUT", path: "/-/user/org.couchdb.user%3abob", body: login("bob", w.tokens["bob"]), status: 201},
-		{name: "of the second step", method: "PUT", path: path + "/-rev/1-x", body: login("bob", w.tokens["bob"]), status: 201},
-		{name: "although an old token is sent", method: "PUT", path: path, who: "ldrp_gone", body: login("bob", w.tokens["bob"]), status: 201},
+		{name: "escaped", method: "PUT", path: "/-/user/org.couchdb.user%3abob", body: login("bob", w.Tokens["bob"]), status: 201},
+		{name: "of the second step", method: "PUT", path: path + "/-rev/1-x", body: login("bob", w.Tokens["bob"]), status: 201},
+		{name: "although an old token is sent", method: "PUT", path: path, who: "ldrp_gone", body: login("bob", w.Tokens["bob"]), status: 201},
 		{name: "wrong password", method: "PUT", path: path, body: login("bob", "hunter2"), status: 401, has: []string{`{"error":"`, "Www-Authenticate: "}},
-		{name: "another's token", method: "PUT", path: path, body: login("bob", w.tokens["rita"]), status: 401},
-		{name: "a user who is not there", method: "PUT", path: "/-/user/org.couchdb.user:eve", body: login("eve", w.tokens["rita"]), status: 401},
-		{name: "body and URL disagree", method: "PUT", path: path, body: login("rita", w.tokens["rita"]), status: 400},
+		{name: "another's token", method: "PUT", path: path, body: login("bob", w.Tokens["rita"]), status: 401},
+		{name: "a user who is not there", method: "PUT", path: "/-/user/org.couchdb.user:eve", body: login("eve", w.Tokens["rita"]), status: 401},
+		{name: "body and URL disagree", method: "PUT", path: path, body: login("rita", w.Tokens["rita"]), status: 400},
 		{name: "no JSON", method: "PUT", path: path, body: "x", status: 400},
 		{name: "no text", method: "PUT", path: path, body: `{"name":"bob","password":1}`, status: 400},
 		{name: "too long", method: "PUT", path: path, body: login("bob", strings.Repeat("x", 100<<10)), status: 413},
 		{name: "logout", method: "DELETE", path: "/-/user/token/" + secret, who: secret, status: 200},
 		{name: "logged out", method: "GET", path: "/-/whoami", who: secret, status: 401},
 		{name: "logout again", method: "DELETE", path: "/-/user/token/" + secret, who: secret, status: 401},
-		{name: "nobody logs others out", method: "DELETE", path: "/-/user/token/" + w.tokens["bob"], who: "rita", status: 404},
+		{name: "nobody logs others out", method: "DELETE", path: "/-/user/token/" + w.Tokens["bob"], who: "rita", status: 404},
 		{name: "still in", method: "GET", path: "/-/whoami", who: "bob", status: 200},
 	})
 }
@@ -77,7 +77,7 @@ func TestLoginIsSlowedDown(t *testing.T) {
 			if got.Header.Get("Retry-After") == "" {
 				t.Errorf("%v", got.Header)
 			}
-			w.want(201, "PUT /-/user/org.couchdb.user:bob", "", fmt.Sprintf(`{"name":"bob","password":%q}`, w.tokens["bob"]))
+			w.want(201, "PUT /-/user/org.couchdb.user:bob", "", fmt.Sprintf(`{"name":"bob","password":%q}`, w.Tokens["bob"]))
 			return
 		}
 	}
@@ -101,7 +101,7 @@ func TestWebLogin(t *testing.T) {
 	code, poll := begin(`{}`)
 	waiting := call{name: "waits", method: "GET", path: poll, status: 202, has: []string{"Retry-After: 1", "Cache-Control: no-store"}}
 	w.run([]call{waiting, waiting})
-	w.must(w.people.Pairing().Confirm(t.Context(), code, w.subject("bob")))
+	w.Must(w.Accounts.Pairing().Confirm(t.Context(), code, w.Subject("bob")))
 	got := w.want(200, "GET "+poll, "", "")
 	secret, _ := at(w.object(got), "token").(string)
 	w.run([]call{
@@ -110,7 +110,7 @@ func TestWebLogin(t *testing.T) {
 		{name: "unknown", method: "GET", path: "/-/v1/login/nonsense", status: 404},
 	})
 	_, poll = begin(`{"create":true}`)
-	w.clock.advance(5 * time.Minute)
+	w.Clock.Advance(5 * time.Minute)
 	w.want(404, "GET "+poll, "", "")
 	w.want(200, "POST /-/v1/login", "ldrp_gone", "{}")
 }
@@ -129,11 +129,11 @@ func TestTokenCalls(t *testing.T) {
 		{name: "not beyond its scope", method: "PUT", path: "/acme-tool", who: secret, body: body(t, "acme-tool", "1.0.0"), status: 403},
 		{name: "reads only", method: "PUT", path: "/@acme%2fwidget", who: readonly, body: body(t, "@acme/widget", "1.0.1"), status: 403},
 		{name: "and does read", method: "GET", path: "/@acme%2fwidget", who: readonly, status: 200},
-		{name: "list", method: "GET", path: path, who: "wim", status: 200, has: []string{`{"objects":[{"token":"`, `"key":"` + key + `"`, `"name":"ci"`, `"readonly":true`, `"cidr_whitelist":["192.0.2.0/24"]`, `"urls":{}`, `"created":"`, `"updated":"`}, lacks: []string{secret, w.tokens["wim"]}},
+		{name: "list", method: "GET", path: path, who: "wim", status: 200, has: []string{`{"objects":[{"token":"`, `"key":"` + key + `"`, `"name":"ci"`, `"readonly":true`, `"cidr_whitelist":["192.0.2.0/24"]`, `"urls":{}`, `"created":"`, `"updated":"`}, lacks: []string{secret, w.Tokens["wim"]}},
 		{name: "of others", method: "GET", path: path, who: "rita", status: 200, lacks: []string{key}},
 		{name: "of nobody", method: "GET", path: path, status: 401},
-		{name: "nothing above oneself", method: "POST", path: path, who: w.token("wim", policy.ReadPackages), body: `{"name":"more"}`, status: 403},
-		{name: "which reading is not", method: "POST", path: path, who: w.token("wim", policy.ReadPackages), body: `{"name":"less","readonly":true}`, status: 200},
+		{name: "nothing above oneself", method: "POST", path: path, who: w.Token("wim", policy.ReadPackages), body: `{"name":"more"}`, status: 403},
+		{name: "which reading is not", method: "POST", path: path, who: w.Token("wim", policy.ReadPackages), body: `{"name":"less","readonly":true}`, status: 200},
 		{name: "too long a life", method: "POST", path: path, who: "wim", body: `{"name":"x","expires":3650}`, status: 400},
 		{name: "a life backwards", method: "POST", path: path, who: "wim", body: `{"name":"x","expires":-1}`, status: 400},
 		{name: "a giant life", method: "POST", path: path, who: "wim", body: `{"name":"x","expires":1e999}`, status: 400},
@@ -145,7 +145,7 @@ func TestTokenCalls(t *testing.T) {
 		{name: "revoke again", method: "DELETE", path: path + "/token/" + key, who: "wim", status: 404},
 	})
 	expiring, _ := at(w.object(w.want(200, "POST "+path, "wim", `{"name":"x","expires":1}`)), "token").(string)
-	w.clock.advance(25 * time.Hour)
+	w.Clock.Advance(25 * time.Hour)
 	got := w.want(401, "GET /-/whoami", expiring, "")
 	if !strings.Contains(got.text(), "expired on 2026-03-02") {
 		t.Error(got.text())

@@ -56,13 +56,13 @@ func TestBulkAudit(t *testing.T) {
 	if len(log) != 1 || string(log[0].Body) != clean || log[0].Header.Get("Content-Encoding") != "" || log[0].Header.Get("Authorization") != "" {
 		t.Errorf("the upstream got %+v, want one plain %s", log, clean)
 	}
-	w.clock.advance(11 * time.Minute)
+	w.Clock.Advance(11 * time.Minute)
 	w.want(200, "POST "+bulk, "", sent)
 	if n := far.Requests(bulk); n != 2 {
 		t.Errorf("%d requests after the answer grew old", n)
 	}
 	far.Serve(bulk, upstreamtest.Answer{Status: 500})
-	w.clock.advance(11 * time.Minute)
+	w.Clock.Advance(11 * time.Minute)
 	w.run([]call{
 		{name: "the old answer while the upstream fails", method: "POST", path: bulk, body: sent, status: 200, has: want},
 		{name: "none to give: never a 5xx", method: "POST", path: bulk, body: `{"right":["1.0.0"]}`, status: 404},
@@ -78,7 +78,7 @@ func TestBulkAudit(t *testing.T) {
 		{upstreamtest.Answer{Status: 302, Redirect: "http://192.0.2.9/"}, unasked}, {upstreamtest.Answer{NoReply: true}, unasked},
 	} {
 		far.Serve(bulk, a.Answer)
-		w.clock.advance(time.Hour)
+		w.Clock.Advance(time.Hour)
 		w.run([]call{{name: fmt.Sprint("bad answer ", i), method: "POST", path: bulk, body: fmt.Sprintf(`{"p%d":["1.0.0"]}`, i), status: 404, has: []string{"no advisories: ", a.why}}})
 	}
 	far.Serve(bulk, upstreamtest.Answer{Body: squeezed(t, []byte(`{"z":[{"id":1}]}`)), ContentType: "application/json"})

@@ -116,7 +116,7 @@ func TestOwners(t *testing.T) {
 	})
 	twice := set(`[{"name":"bob"},{"name":"bob"}]`)
 	w.want(201, "PUT "+path(), "olga", twice, cmd...)
-	w.must(w.dir.Grant(t.Context(), w.admin, "acme/packages", "bob", policy.RoleRead))
+	w.Must(w.Directory.Grant(t.Context(), w.Admin, "acme/packages", "bob", policy.RoleRead))
 	w.run([]call{{name: "one entry each", method: "GET", path: "/-/package/@acme%2fwidget/collaborators", who: "wim", status: 200, has: []string{`{"bob":"read"}`}}})
 }
 
@@ -145,8 +145,8 @@ func TestUnpublishVersion(t *testing.T) {
 	w.run([]call{
 		{name: "not by nobody", method: "PUT", path: old, header: cmd, body: remaining("@open/part", "{}", "1.0.0"), status: 401},
 		{name: "not by readers", method: "PUT", path: old, who: "bob", header: cmd, body: remaining("@open/part", "{}"), status: 403},
-		{name: "not without the scope", method: "PUT", path: old, who: w.token("olga", policy.WritePackages), header: cmd, body: remaining("@open/part", "{}"), status: 403, has: []string{"delete:packages"}},
-		{name: "nor without the header", method: "PUT", path: old, who: w.token("olga", policy.WritePackages), body: remaining("@open/part", "{}"), status: 403, has: []string{"delete:packages"}},
+		{name: "not without the scope", method: "PUT", path: old, who: w.Token("olga", policy.WritePackages), header: cmd, body: remaining("@open/part", "{}"), status: 403, has: []string{"delete:packages"}},
+		{name: "nor without the header", method: "PUT", path: old, who: w.Token("olga", policy.WritePackages), body: remaining("@open/part", "{}"), status: 403, has: []string{"delete:packages"}},
 		{name: "first half", method: "PUT", path: old, who: "olga", header: cmd, body: remaining("@open/part", `{"latest":"1.1.0","next":"1.3.0","stable":"1.0.0","v1":"1.0.0","ghost":"8.8.8"}`, "1.0.0", "1.1.0", "2.0.0-rc.1", "1.3.0", "8.8.8"), status: 201, has: []string{`{"ok":`}},
 		{name: "old revision", method: "PUT", path: old, who: "olga", header: cmd, body: remaining("@open/part", "{}", "1.0.0"), status: 409, has: []string{"document update conflict"}},
 		{name: "tags as proposed", method: "GET", path: "/-/package/@open%2fpart/dist-tags", status: 200, has: []string{`{"latest":"1.1.0","next":"1.3.0","stable":"1.0.0"}`}},
@@ -204,7 +204,7 @@ func TestUnpublishPackage(t *testing.T) {
 	})
 	w.run(gone)
 	w.upstream("good", "9.0.0")
-	w.clock.advance(time.Hour)
+	w.Clock.Advance(time.Hour)
 	w.run(gone)
 	w.silent("/good")
 	w.run([]call{

@@ -21,17 +21,17 @@ import (
 
 // onDisk puts a world on the store and the index that a node uses.
 func onDisk(w *world) {
-	dir := w.t.TempDir()
+	dir := w.T.TempDir()
 	store, err := disk.Open(dir, disk.Options{Room: disk.RoomOptions{Floor: 1 << 20}})
-	w.must(err)
+	w.Must(err)
 	index, err := badger.Open(filepath.Join(dir, "index"), badger.Options{})
-	w.must(err)
-	w.t.Cleanup(func() {
+	w.Must(err)
+	w.T.Cleanup(func() {
 		if err := errors.Join(index.Close(), store.Close()); err != nil {
-			w.t.Error(err)
+			w.T.Error(err)
 		}
 	})
-	w.store, w.index = store, index
+	w.Store, w.Index = store, index
 }
 
 // backends are what concurrent changes are tried over.
@@ -119,20 +119,20 @@ func TestLatest(t *testing.T) {
 
 // held begins a publish whose last bytes are sent by the function returned.
 func (w *world) held(name, version string) (finish func()) {
-	w.t.Helper()
-	sent := body(w.t, name, version)
+	w.T.Helper()
+	sent := body(w.T, name, version)
 	pr, pw := io.Pipe()
 	done := make(chan int)
 	go func() { done <- w.send(w.request("PUT", path(name), "admin", pr)).StatusCode }()
 	if _, err := io.WriteString(pw, sent[:len(sent)/2]); err != nil {
-		w.t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	return func() {
-		w.t.Helper()
+		w.T.Helper()
 		_, err := io.WriteString(pw, sent[len(sent)/2:])
-		w.must(errors.Join(err, pw.Close()))
+		w.Must(errors.Join(err, pw.Close()))
 		if status := <-done; status != 201 {
-			w.t.Errorf("%s: %d", version, status)
+			w.T.Errorf("%s: %d", version, status)
 		}
 	}
 }
@@ -203,22 +203,22 @@ func TestParallelChanges(t *testing.T) {
 // consistent fails unless every tag names a version that is there, and every
 // version has its file.
 func (w *world) consistent(name string) {
-	w.t.Helper()
+	w.T.Helper()
 	doc := w.document(name, "admin")
 	versions, _ := at(doc, "versions").(map[string]any)
 	tags, _ := at(doc, "dist-tags").(map[string]any)
 	for tag, v := range tags {
 		if version, _ := v.(string); versions[version] == nil {
-			w.t.Errorf("tag %s names %v, which is not there", tag, v)
+			w.T.Errorf("tag %s names %v, which is not there", tag, v)
 		}
 	}
 	if len(versions) > 0 && tags["latest"] == nil {
-		w.t.Error("no latest")
+		w.T.Error("no latest")
 	}
 	for v, m := range versions {
 		got := w.want(200, "GET "+file(name, v), "admin", "")
 		if npmtest.Integrity(got.raw) != at(m, "dist", "integrity") || at(doc, "time", v) == nil {
-			w.t.Errorf("%s: other bytes than the document says, or no time", v)
+			w.T.Errorf("%s: other bytes than the document says, or no time", v)
 		}
 	}
 }
@@ -274,7 +274,7 @@ func noise(n int) string {
 
 // TestFullStore: a publish without room is refused and reads go on.
 func TestFullStore(t *testing.T) {
-	w := newWorld(t, func(w *world) { w.store = memory.NewStoreOf(100_000) })
+	w := newWorld(t, func(w *world) { w.Store = memory.NewStoreOf(100_000) })
 	w.publish("admin", "good", "1.0.0")
 	big := body(t, "good", "1.0.1", carrying(packed(t,
 		entry{name: "package/package.json", text: `{"name":"good","version":"1.0.1"}`}, entry{name: "package/x", text: noise(200_000)})))
@@ -298,7 +298,7 @@ func TestRowsHaveAnEnd(t *testing.T) {
 		tags[fmt.Sprintf("tag-%d", i)] = "1.0.0"
 	}
 	raw, err := json.Marshal(tags)
-	w.must(err)
+	w.Must(err)
 	w.want(413, "PUT /-/package/good/dist-tags", "admin", string(raw))
 	owners := strings.Repeat(`{"name":"x"},`, 10)
 	for i := range 3000 {
@@ -307,6 +307,6 @@ func TestRowsHaveAnEnd(t *testing.T) {
 	w.want(413, "PUT /good/-rev/"+w.rev("good", "admin"), "admin", `{"_id":"good","maintainers":[`+strings.TrimSuffix(owners, ",")+`]}`)
 	w.want(413, "PUT /good", "admin", body(t, "good", "1.0.1", manifest("x", strings.Repeat("y", 5<<20))))
 	w.consistent("good")
-	w.clock.advance(time.Second)
+	w.Clock.Advance(time.Second)
 	w.publish("admin", "good", "1.0.1")
 }

@@ -83,7 +83,7 @@ func TestThreat08HiddenIsMissing(t *testing.T) {
 	w.want(200, "PUT /@acme%2faaa", "wim", `{"_id":"@acme/aaa","users":{"wim":true}}`, "npm-command: star")
 	claimed := [][2]string{{"@acme/aaa", "@acme/bbb"}, {"acme-aaa", "acme-bbb"}, {"@acme/ddd", "@acme/bbb"}}
 	loose := [][2]string{{"@open/aaa", "@open/bbb"}, {"plain-aaa", "plain-bbb"}, {"@loose/aaa", "@loose/bbb"}}
-	for _, who := range []string{"", "bob", "ldrp_wrong", w.token("wim", policy.AdminOrg), w.token("bob", policy.AllScopes()[:4]...)} {
+	for _, who := range []string{"", "bob", "ldrp_wrong", w.Token("wim", policy.AdminOrg), w.Token("bob", policy.AllScopes()[:4]...)} {
 		calls := reading()
 		if who == "" || who == "ldrp_wrong" || who == "bob" {
 			calls = append(calls, changing()...)
@@ -106,11 +106,11 @@ func TestThreat08HiddenIsMissing(t *testing.T) {
 // alike fails where a call tells the first package of a pair, which is hidden,
 // from the second one, which is not there.
 func (w *world) alike(c call, who string, pair [2]string) {
-	w.t.Helper()
+	w.T.Helper()
 	status, head, text := w.seen(c, who, pair[1])
 	status2, head2, text2 := w.seen(c, who, pair[0])
 	if status != status2 || text != text2 || !reflect.DeepEqual(head, head2) {
-		w.t.Errorf("%q, %s %s %v:\nmissing %s: %d %v %s\nhidden %s: %d %v %s", who, c.method, c.path, c.header, pair[1], status, head, text, pair[0], status2, head2, text2)
+		w.T.Errorf("%q, %s %s %v:\nmissing %s: %d %v %s\nhidden %s: %d %v %s", who, c.method, c.path, c.header, pair[1], status, head, text, pair[0], status2, head2, text2)
 	}
 }
 

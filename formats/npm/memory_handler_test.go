@@ -48,7 +48,7 @@ func (*discarding) FlushError() error { return nil }
 // discard sends a request whose reply is not kept.
 func (w *world) discard(r *http.Request) *discarding {
 	d := &discarding{header: http.Header{}, status: 200}
-	w.edge.ServeHTTP(d, r)
+	w.Edge.ServeHTTP(d, r)
 	return d
 }
 

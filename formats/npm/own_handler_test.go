@@ -12,13 +12,13 @@ import (
 
 // detach gives a package grants of its own, of which the first ones are those.
 func (w *world) detach(name string, grants map[string]policy.Role) {
-	w.t.Helper()
-	ctx := w.t.Context()
-	mount := w.engine.Registry(registry.Spec{Name: "npm", Format: npm.New(w.opt), Hosted: true})
+	w.T.Helper()
+	ctx := w.T.Context()
+	mount := w.Engine.Registry(registry.Spec{Name: "npm", Format: npm.New(w.opt), Hosted: true})
 	res, err := mount.Resource(ctx, "", formats.Request{Package: name, Action: policy.Settings})
-	w.must(err)
+	w.Must(err)
 	change := formats.Change{Package: name, Action: policy.Settings, Into: res.Repository}
-	w.must(mount.For(w.admin, "", "").Change(ctx, change, func(tx formats.Tx) error {
+	w.Must(mount.For(w.Admin, "", "").Change(ctx, change, func(tx formats.Tx) error {
 		m, ok := tx.(formats.Mover)
 		if !ok {
 			return errors.New("the engine moves nothing")
@@ -33,10 +33,10 @@ func (w *world) detach(name string, grants map[string]policy.Role) {
 		return tx.Save(p)
 	}))
 	res, err = mount.Resource(ctx, "", formats.Request{Package: name, Action: policy.Settings})
-	w.must(err)
+	w.Must(err)
 	for user, role := range grants {
-		w.must(w.dir.SetMember(ctx, w.admin, "acme", user, "member"))
-		w.must(w.dir.GrantPackage(ctx, w.admin, res, user, role))
+		w.Must(w.Directory.SetMember(ctx, w.Admin, "acme", user, "member"))
+		w.Must(w.Directory.GrantPackage(ctx, w.Admin, res, user, role))
 	}
 }
 

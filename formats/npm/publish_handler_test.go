@@ -77,10 +77,10 @@ func top(name string, value any) func(map[string]any) {
 
 // blobs counts what the store holds.
 func (w *world) blobs() int {
-	w.t.Helper()
+	w.T.Helper()
 	n := 0
-	for _, err := range w.store.List(w.t.Context()) {
-		w.must(err)
+	for _, err := range w.Store.List(w.T.Context()) {
+		w.Must(err)
 		n++
 	}
 	return n
@@ -342,7 +342,7 @@ func TestPublishAnswers(t *testing.T) {
 		{name: "without a token", method: "PUT", path: "/good", body: body(t, "good", "1.0.1"), status: 401, has: []string{`{"error":"`}, lacks: []string{"Www-Authenticate"}},
 		{name: "with a wrong one", method: "PUT", path: "/good", who: "ldrp_nonsense", body: body(t, "good", "1.0.1"), status: 401, lacks: []string{"Www-Authenticate"}},
 		{name: "of an outsider", method: "PUT", path: "/good", who: "bob", body: body(t, "good", "1.0.1"), status: 403},
-		{name: "with a token to read", method: "PUT", path: "/good", who: w.token("admin", policy.ReadPackages), body: body(t, "good", "1.0.1"), status: 403, has: []string{"write:packages"}},
+		{name: "with a token to read", method: "PUT", path: "/good", who: w.Token("admin", policy.ReadPackages), body: body(t, "good", "1.0.1"), status: 403, has: []string{"write:packages"}},
 		{name: "wrong method", method: "POST", path: "/good", who: "admin", body: "{}", status: 405, has: []string{"Allow: GET, HEAD, PUT"}},
 		{name: "patch", method: "PATCH", path: "/good", who: "admin", body: "{}", status: 405, has: []string{"Allow: "}},
 	})
@@ -406,7 +406,7 @@ func TestProvenance(t *testing.T) {
 // TestReplay: the rule of section 4.1 for a publish whose answer got lost.
 func TestReplay(t *testing.T) {
 	w := newWorld(t)
-	w.must(w.dir.Grant(t.Context(), w.admin, "admin/packages", "wim", policy.RoleWrite))
+	w.Must(w.Directory.Grant(t.Context(), w.Admin, "admin/packages", "wim", policy.RoleWrite))
 	first := body(t, "good", "1.0.0")
 	w.lost("PUT", "/good", "wim", first)
 	w.run([]call{
@@ -416,18 +416,18 @@ func TestReplay(t *testing.T) {
 		{name: "on purpose", method: "PUT", path: "/good", who: "wim", body: first, status: 409},
 	})
 	w.lost("PUT", "/good", "wim", body(t, "good", "1.0.1"))
-	w.clock.advance(15 * time.Minute)
+	w.Clock.Advance(15 * time.Minute)
 	w.want(409, "PUT /good", "wim", body(t, "good", "1.0.1"))
 	w.want(200, "GET "+file("good", "1.0.1"), "", "")
 }
 
 // lost sends a request whose answer does not reach the client.
 func (w *world) lost(method, path, who, body string) {
-	w.t.Helper()
+	w.T.Helper()
 	rec := &broken{ResponseRecorder: httptest.NewRecorder()}
-	w.edge.ServeHTTP(rec, w.request(method, path, who, strings.NewReader(body)))
+	w.Edge.ServeHTTP(rec, w.request(method, path, who, strings.NewReader(body)))
 	if rec.Code != 201 {
-		w.t.Fatalf("%s %s: %d %s", method, path, rec.Code, rec.Body)
+		w.T.Fatalf("%s %s: %d %s", method, path, rec.Code, rec.Body)
 	}
 }
 

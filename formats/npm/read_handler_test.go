@@ -68,7 +68,7 @@ func TestDocuments(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("left", "1.0.0", "libc", "glibc", "scripts", "x", "bundledDependencies", "b")
 	w.upstream("left", "2.0.0-beta.1")
-	w.must(w.far.Tag("left", "cjs", "1.0.0"))
+	w.Must(w.far.Tag("left", "cjs", "1.0.0"))
 	w.publish("olga", "@open/part", "1.0.0", manifest("peerDependenciesMeta", map[string]any{"a": map[string]any{"optional": true}},
 		"_nodeVersion", "20.0.0", "_npmVersion", "11.0.0", "funding", "f", "acceptDependencies", map[string]any{"a": "1"}, "odd", 1))
 	full := []string{"Content-Type: application/json\r\n", "Cache-Control: no-cache\r\n", `Vary: Accept`, "Etag: \"", `"time":{`, `"created":"`, `"modified":"`, `"dist-tags":{`, `"_id":`, `"maintainers":[`}
@@ -178,7 +178,7 @@ func TestETagsAreStable(t *testing.T) {
 	w.publish("olga", "@open/part", "1.0.0")
 	tag := func(path string) string { return w.want(200, "GET "+path, "", "").Header.Get("ETag") }
 	left, part := tag("/left"), tag("/@open%2fpart")
-	w.clock.advance(3 * time.Hour)
+	w.Clock.Advance(3 * time.Hour)
 	if tag("/left") != left {
 		t.Error("a refresh of the same document moved the tag")
 	}
@@ -187,13 +187,13 @@ func TestETagsAreStable(t *testing.T) {
 		t.Error("a change of nothing moved the tag")
 	}
 	modified := at(w.document("@open/part", ""), "time", "modified")
-	w.clock.advance(time.Second)
+	w.Clock.Advance(time.Second)
 	w.want(201, "PUT /-/package/@open%2fpart/dist-tags/next", "olga", `"1.0.0"`)
 	if tag("/@open%2fpart") == part || at(w.document("@open/part", ""), "time", "modified") == modified {
 		t.Error("a new tag moved neither the document's tag nor its modified")
 	}
 	w.upstream("left", "1.0.1")
-	w.clock.advance(3 * time.Hour)
+	w.Clock.Advance(3 * time.Hour)
 	if tag("/left") == left {
 		t.Error("a new version did not move the tag")
 	}
@@ -210,7 +210,7 @@ func TestManifests(t *testing.T) {
 		w.upstream("left", v)
 		w.publish("olga", "@open/part", v, tagged("t"+v[:1]))
 	}
-	w.must(w.far.Tag("left", "t1", "1.1.0"))
+	w.Must(w.far.Tag("left", "t1", "1.1.0"))
 	var calls []call
 	for _, name := range []string{"left", "@open/part", "@open%2fpart", "@open%2Fpart"} {
 		p, tarball := "/"+name, "/npm/left/-/left-"
@@ -285,14 +285,14 @@ func TestTarballs(t *testing.T) {
 
 // settled waits until a file is kept.
 func (w *world) settled(path, who string) {
-	w.t.Helper()
+	w.T.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
 		switch w.do("HEAD", path, who, "").Header.Get("X-Cache") {
 		case "hit", "hosted":
 			return
 		}
 		if time.Now().After(end) {
-			w.t.Fatalf("%s is never kept", path)
+			w.T.Fatalf("%s is never kept", path)
 		}
 	}
 }
@@ -325,19 +325,19 @@ func TestPublicURL(t *testing.T) {
 func TestOddUpstreamDocuments(t *testing.T) {
 	w := newWorld(t)
 	w.upstream("left", "1.0.0")
-	w.must(w.far.Published("left", "1.0.0", time.Date(2026, 2, 3, 4, 5, 6, 71000, time.FixedZone("", 3600))))
-	w.must(w.far.Tag("left", "gone", "7.0.0"))
+	w.Must(w.far.Published("left", "1.0.0", time.Date(2026, 2, 3, 4, 5, 6, 71000, time.FixedZone("", 3600))))
+	w.Must(w.far.Tag("left", "gone", "7.0.0"))
 	got := w.document("left", "")
 	if at(got, "time", "1.0.0") != "2026-02-03T03:05:06.000Z" || at(got, "dist-tags", "gone") != nil {
 		t.Errorf("%v", got)
 	}
 	// A version that vanishes upstream: its tarball stays for lock files.
 	tarball := w.upstream("left", "1.0.1")
-	w.clock.advance(3 * time.Hour)
+	w.Clock.Advance(3 * time.Hour)
 	w.want(200, "GET "+file("left", "1.0.1"), "", "")
 	w.settled(file("left", "1.0.1"), "")
 	w.far.Remove("left", "1.0.1")
-	w.clock.advance(3 * time.Hour)
+	w.Clock.Advance(3 * time.Hour)
 	if at(w.document("left", ""), "versions", "1.0.1") != nil {
 		t.Error("a version that is gone upstream is still listed")
 	}
@@ -346,15 +346,15 @@ func TestOddUpstreamDocuments(t *testing.T) {
 	}
 	// What the held document lacks is looked for at once.
 	w.upstream("left", "1.2.0")
-	w.clock.advance(11 * time.Second)
+	w.Clock.Advance(11 * time.Second)
 	w.want(200, "GET /left/1.2.0", "", "")
 	w.upstream("left", "1.3.0")
-	w.clock.advance(11 * time.Second)
+	w.Clock.Advance(11 * time.Second)
 	w.want(200, "GET "+file("left", "1.3.0"), "", "")
 	// Trouble afterwards: the old document is better than none.
 	w.settled(file("left", "1.3.0"), "")
 	w.far.Fail(npmtest.Fault{Status: 500})
-	w.clock.advance(2 * time.Hour)
+	w.Clock.Advance(2 * time.Hour)
 	stale := w.want(200, "GET /left", "", "")
 	if stale.Header.Get("X-Cache") != "stale" || !strings.Contains(stale.Header.Get("npm-notice"), "left is shown as it was 2h0m0s ago") {
 		t.Errorf("stale: %v", stale.Header)

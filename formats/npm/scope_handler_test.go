@@ -28,7 +28,7 @@ func TestThreat06NoRouteWithoutScopes(t *testing.T) {
 	w.publish("wim", pkg, "1.0.0")
 	rev := w.rev(pkg, "olga")
 	before := w.want(200, "GET "+path(pkg), "admin", "").text()
-	edge := w.edge
+	edge := w.Edge
 	// Whoever has an account may call these without any scope; they concern it alone.
 	own := map[string]bool{
 		"GET /-/whoami": true, "GET /-/npm/v1/user": true, "GET /-/npm/v1/tokens": true, "GET /-/user/:user": true,
@@ -46,9 +46,9 @@ func TestThreat06NoRouteWithoutScopes(t *testing.T) {
 		for _, who := range []string{"admin", "olga", "wim", "rita"} {
 			w.send(w.request("GET", "/-/ping", who, nil)) // who is known with his scopes, and remembered
 			for _, body := range routeBodies(t, pkg) {
-				w.edge = w.scopeless()
+				w.Edge = w.scopeless()
 				got := w.do(method, filled, who, body.text, "npm-command: "+body.command, "Accept: application/json")
-				w.edge = edge
+				w.Edge = edge
 				if got.StatusCode < 300 && !own[route] && !open[route] || strings.Contains(got.text(), `"private"`) || strings.Contains(got.text(), "private-1.0.0") {
 					t.Errorf("%s by %s (%s): %d %.300s", route, who, body.command, got.StatusCode, got.text())
 				}
@@ -62,9 +62,9 @@ func TestThreat06NoRouteWithoutScopes(t *testing.T) {
 
 // scopeless is an edge in front of the same registry.
 func (w *world) scopeless() http.Handler {
-	w.t.Helper()
+	w.T.Helper()
 	if w.bare == nil {
-		w.bare = w.edgeFor(scopeless{w.people})
+		w.bare = w.edgeFor(scopeless{w.Accounts})
 	}
 	return w.bare
 }

@@ -39,9 +39,9 @@ func TestBadUpstreamDocuments(t *testing.T) {
 			t.Errorf("%s at first: %d %.200s", name, got.StatusCode, got.text())
 		}
 		far.Serve("/left", answering(good), a)
-		w.clock.advance(10 * time.Minute)
+		w.Clock.Advance(10 * time.Minute)
 		w.want(200, "GET /left", "", "")
-		w.clock.advance(3 * time.Hour)
+		w.Clock.Advance(3 * time.Hour)
 		if got := w.do("GET", "/left", "", ""); got.StatusCode != 200 || !strings.Contains(got.text(), "1.0.0") || got.Header.Get("X-Cache") != "stale" {
 			t.Errorf("%s afterwards: %d %s %.200s", name, got.StatusCode, got.Header.Get("X-Cache"), got.text())
 		}
@@ -64,7 +64,7 @@ func TestUpstreamStates(t *testing.T) {
 		{name: "times of all kinds", method: "GET", path: "/left", status: 200, has: []string{`"1.0.0":"2025-01-01T00:00:00.071Z"`}},
 		{name: "throttled", method: "GET", path: "/busy", status: 503, has: []string{"Retry-After: "}},
 	})
-	w.clock.advance(3 * time.Minute)
+	w.Clock.Advance(3 * time.Minute)
 	// A name that was missing is here as soon as it is published.
 	w.want(404, "GET /fresh", "", "")
 	w.publish("admin", "fresh", "1.0.0")
@@ -73,7 +73,7 @@ func TestUpstreamStates(t *testing.T) {
 	w.want(404, "GET /late", "", "")
 	far.Serve("/late", answering(strings.ReplaceAll(leftDocument("1.0.0", "{}"), "left", "late")))
 	w.want(404, "GET /late", "", "")
-	w.clock.advance(61 * time.Second)
+	w.Clock.Advance(61 * time.Second)
 	w.want(200, "GET /late", "", "")
 }
 
@@ -99,7 +99,7 @@ func TestTamperedTarball(t *testing.T) {
 			if n := w.blobs(); n > 1 { // the document may be one
 				t.Errorf("%s, %d: %d blobs are kept", name, i, n)
 			}
-			w.clock.advance(2 * time.Minute)
+			w.Clock.Advance(2 * time.Minute)
 		}
 		far.Serve("/left/-/left-1.0.0.tgz", upstreamtest.Answer{Body: []byte(data)})
 		if got := w.do("GET", file("left", "1.0.0"), "", ""); got.StatusCode != 200 || string(got.raw) != data || got.cut {

@@ -12,9 +12,9 @@ import (
 
 // rows are the keys of all rows, without what every request may write.
 func (w *world) rows() []string {
-	w.t.Helper()
+	w.T.Helper()
 	var keys []string
-	w.must(w.index.View(w.t.Context(), func(r cache.Reader) error {
+	w.Must(w.Index.View(w.T.Context(), func(r cache.Reader) error {
 		for row, err := range r.Scan(nil, nil) {
 			if err != nil {
 				return err
@@ -28,10 +28,10 @@ func (w *world) rows() []string {
 
 // files are the digests of all that is stored.
 func (w *world) files() []string {
-	w.t.Helper()
+	w.T.Helper()
 	var list []string
-	for blob, err := range w.store.List(w.t.Context()) {
-		w.must(err)
+	for blob, err := range w.Store.List(w.T.Context()) {
+		w.Must(err)
 		list = append(list, blob.Digest.String())
 	}
 	slices.Sort(list)
@@ -41,22 +41,22 @@ func (w *world) files() []string {
 // unchanged runs fn, and fails if that left anything of a package or a session,
 // or bytes.
 func (w *world) unchanged(what string, fn func()) {
-	w.t.Helper()
+	w.T.Helper()
 	files := w.files()
 	w.unseen(what, fn)
 	if after := w.files(); !slices.Equal(files, after) {
-		w.t.Errorf("%s: stored %q, before %q", what, after, files)
+		w.T.Errorf("%s: stored %q, before %q", what, after, files)
 	}
 }
 
 // unseen is unchanged, but that bytes may stay which only their lease holds.
 func (w *world) unseen(what string, fn func()) {
-	w.t.Helper()
+	w.T.Helper()
 	rows := w.rows()
 	fn()
 	for _, k := range w.rows() {
 		if !slices.Contains(rows, k) && strings.ContainsAny(k[:1], "fpu") {
-			w.t.Errorf("%s: left the row %q", what, k)
+			w.T.Errorf("%s: left the row %q", what, k)
 		}
 	}
 }

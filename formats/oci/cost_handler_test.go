@@ -26,7 +26,7 @@ func (s *counting) Open(ctx context.Context, d cache.Digest) (io.ReadSeekCloser,
 // and neither does that of a blob.
 func TestHeadReadsNothing(t *testing.T) {
 	store := &counting{Store: memory.NewStore()}
-	w := newWorld(t, func(w *world) { w.store = store })
+	w := newWorld(t, func(w *world) { w.Store = store })
 	layer := strings.Repeat("layer", 100_000)
 	m := w.push("wim", "acme/app", "v1", layer, func(doc map[string]any) {
 		doc["annotations"] = map[string]string{"long": strings.Repeat("x", 200_000)}

@@ -81,7 +81,7 @@ func TestWhoDeletes(t *testing.T) {
 // one of them changes nothing at all.
 func TestImmutableTags(t *testing.T) {
 	w := newWorld(t)
-	w.must(w.dir.SetRepository(t.Context(), w.admin, "acme/packages", directory.RepositorySettings{ImmutableTags: []string{"v*"}}))
+	w.Must(w.Directory.SetRepository(t.Context(), w.Admin, "acme/packages", directory.RepositorySettings{ImmutableTags: []string{"v*"}}))
 	first := w.push("olga", "acme/app", "v1", "one")
 	w.push("olga", "acme/app", "v1", "one")
 	w.push("olga", "acme/app", "latest", "one")

@@ -11,7 +11,7 @@ import (
 // pages follows the Link fields of a list from its first page and returns what
 // pick finds on each.
 func (w *world) pages(path, who string, pick func(r *reply) []string) (all [][]string) {
-	w.t.Helper()
+	w.T.Helper()
 	for len(all) < 20 {
 		got := w.want("200", "GET "+path, who, "")
 		all = append(all, pick(got))
@@ -22,11 +22,11 @@ func (w *world) pages(path, who string, pick func(r *reply) []string) (all [][]s
 		target, ok := strings.CutSuffix(link, `>; rel="next"`)
 		next, below := strings.CutPrefix(target, "</v2")
 		if !ok || !below {
-			w.t.Fatalf("link %q", link)
+			w.T.Fatalf("link %q", link)
 		}
 		path = next
 	}
-	w.t.Fatalf("%s has no end", path)
+	w.T.Fatalf("%s has no end", path)
 	return nil
 }
 

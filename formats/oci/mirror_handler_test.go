@@ -14,9 +14,9 @@ import (
 // farImage puts an image of one layer into the upstream and returns its
 // manifest's digest.
 func (w *world) farImage(name, tag, layer string) string {
-	w.t.Helper()
+	w.T.Helper()
 	d, err := w.far.Push(name, tag, ocitest.Image{Layers: [][]byte{[]byte(layer)}})
-	w.must(err)
+	w.Must(err)
 	return d.Digest
 }
 
@@ -31,9 +31,9 @@ func (w *world) asked() (list []string) {
 }
 
 func (w *world) heard(what string, want ...string) {
-	w.t.Helper()
+	w.T.Helper()
 	if got := w.asked(); !slices.Equal(got, want) {
-		w.t.Errorf("%s: the upstream heard %q, want %q", what, got, want)
+		w.T.Errorf("%s: the upstream heard %q, want %q", what, got, want)
 	}
 }
 
@@ -65,16 +65,16 @@ func TestMirror(t *testing.T) {
 		}
 	}
 	w.heard("a blob", "GET /v2/team/app/blobs/"+digestOf(layer))
-	w.clock.advance(10 * time.Minute)
+	w.Clock.Advance(10 * time.Minute)
 	w.want("200", "GET "+at+"/manifests/v1", "", "")
 	w.heard("after the window", "HEAD /v2/team/app/manifests/v1")
 	next := w.farImage("team/app", "v1", "another")
-	w.clock.advance(10 * time.Minute)
+	w.Clock.Advance(10 * time.Minute)
 	if got := w.want("200", "GET "+at+"/manifests/v1", "", ""); got.Header.Get("Docker-Content-Digest") != next {
 		t.Errorf("the tag did not move: %v", got.Header)
 	}
 	w.far.Down()
-	w.clock.advance(10 * time.Minute)
+	w.Clock.Advance(10 * time.Minute)
 	got = w.want("200", "GET "+at+"/manifests/v1", "", "")
 	if !strings.HasPrefix(got.Header.Get("Warning"), `299 - "upstream unreachable, cached copy from 2026-03-01T`) || got.Header.Get("X-Cache") != "stale" {
 		t.Errorf("an outage: %v", got.Header)
@@ -159,7 +159,7 @@ func TestOldManifests(t *testing.T) {
 	w := newWorld(t, mirrored(ocitest.Options{}))
 	const old = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 	d, err := w.far.PushManifest("team/app", "v1", old, []byte(`{"schemaVersion":1,"name":"team/app","fsLayers":[]}`))
-	w.must(err)
+	w.Must(err)
 	for _, ref := range []string{"v1", d.Digest} {
 		w.want("404 MANIFEST_UNKNOWN schema 1", "GET /mirror/far/team/app/manifests/"+ref, "", "")
 	}
@@ -179,7 +179,7 @@ func TestLies(t *testing.T) {
 		}
 	}
 	w.far.Heal()
-	w.clock.advance(time.Hour)
+	w.Clock.Advance(time.Hour)
 	for _, what := range []string{"manifests/v1", "manifests/" + d, "blobs/" + digestOf(layer)} {
 		got := w.want("200", "GET /mirror/far/team/app/"+what, "", "")
 		if fmt.Sprint(got.ContentLength) != fmt.Sprint(len(got.body)) {
@@ -235,7 +235,7 @@ func TestRules(t *testing.T) {
 	w.want("200", "GET "+at+"/blobs/"+digestOf("bad layer"), "", "")
 	deny := rules.Rule{ID: "known-bad", Kind: rules.Deny, Match: []string{"pkg:oci/team/app@" + bad}, Reason: "it was taken over"}
 	set, err := rules.New([]rules.Rule{deny}, nil, nil)
-	w.must(err)
+	w.Must(err)
 	w.rules.Store(set)
 	for _, thing := range []string{"/manifests/bad", "/manifests/" + bad, "/blobs/" + digestOf("bad layer")} {
 		got := w.want("403 DENIED it was taken over", "GET "+at+thing, "", "")

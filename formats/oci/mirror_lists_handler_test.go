@@ -47,12 +47,12 @@ func TestMirrorTags(t *testing.T) {
 	}
 	w.want("404 NAME_UNKNOWN", "GET /mirror/far/nix/tags/list", "", "")
 	w.far.Tag("library/app", "v9", d)
-	w.clock.advance(10 * time.Minute)
+	w.Clock.Advance(10 * time.Minute)
 	if got := w.want("200", "GET /mirror/far/library/app/tags/list?last=v5", "", ""); string(got.body) != `{"name":"library/app","tags":["v6","v9"]}` {
 		t.Errorf("after the window: %s", got.body)
 	}
 	w.far.Down()
-	w.clock.advance(10 * time.Minute)
+	w.Clock.Advance(10 * time.Minute)
 	got := w.want("200", "GET /mirror/far/library/app/tags/list", "", "")
 	if got.Header.Get("Warning") == "" || got.Header.Get("Link") == "" {
 		t.Errorf("an outage: %v", got.Header)
@@ -66,11 +66,11 @@ func TestMirrorReferrers(t *testing.T) {
 	for name, opt := range map[string]ocitest.Options{"a list": {}, "a tag": {NoReferrers: true}} {
 		w := newWorld(t, mirrored(opt))
 		subject, err := w.far.Push("team/app", "v1", ocitest.Image{Layers: [][]byte{[]byte("layer")}})
-		w.must(err)
+		w.Must(err)
 		var digests []string
 		for _, kind := range []string{"application/x.sig", "application/x.sbom"} {
 			d, err := w.far.Push("team/app", "", ocitest.Image{ArtifactType: kind, Subject: &subject})
-			w.must(err)
+			w.Must(err)
 			digests = append(digests, d.Digest)
 		}
 		at := "/mirror/far/team/app/referrers/"
@@ -101,7 +101,7 @@ func TestMirrorReferrers(t *testing.T) {
 			w.want("200", "GET /mirror/far/team/app/manifests/"+d, "", "")
 		}
 		w.far.Down()
-		w.clock.advance(10 * time.Minute)
+		w.Clock.Advance(10 * time.Minute)
 		if got := listed(w.want("200", "GET "+at+subject.Digest, "", "")); len(got) != 2 {
 			t.Errorf("%s: during an outage: %v", name, got)
 		}

@@ -10,9 +10,9 @@ import (
 )
 
 func (w *world) ruled(list ...rules.Rule) {
-	w.t.Helper()
+	w.T.Helper()
 	set, err := rules.New(list, nil, nil)
-	w.must(err)
+	w.Must(err)
 	w.rules.Store(set)
 }
 
@@ -94,13 +94,13 @@ func TestMirrorCooldown(t *testing.T) {
 	w.want("403 DENIED", "GET "+at+"/manifests/v1", "", "")
 	w.want("403 DENIED", "GET "+at+"/manifests/"+d, "", "")
 	w.want("403 DENIED", "GET "+at+"/blobs/"+digestOf("one"), "", "")
-	w.clock.advance(2 * time.Hour)
+	w.Clock.Advance(2 * time.Hour)
 	w.want("200", "GET "+at+"/manifests/v1", "", "")
 	w.want("200", "GET "+at+"/manifests/"+d, "", "")
 	w.want("200", "GET "+at+"/blobs/"+digestOf("one"), "", "")
 	w.farImage("team/app", "v1", "two")
 	w.want("200", "GET "+at+"/manifests/v1", "", "")
-	w.clock.advance(10 * time.Minute)
+	w.Clock.Advance(10 * time.Minute)
 	w.want("403 DENIED", "GET "+at+"/manifests/v1", "", "")
 	w.want("200", "GET "+at+"/manifests/"+d, "", "")
 }

@@ -164,7 +164,7 @@ func TestSameBytesOfAnotherType(t *testing.T) {
 
 // sourced pushes an image whose config names the repository that it comes from.
 func (w *world) sourced(who, name, source string) {
-	w.t.Helper()
+	w.T.Helper()
 	config := text(map[string]any{
 		"os": "linux", "architecture": "arm64", "config": map[string]any{"Labels": map[string]string{"org.opencontainers.image.source": source}},
 	})
@@ -177,8 +177,8 @@ func (w *world) sourced(who, name, source string) {
 func TestSource(t *testing.T) {
 	w := newWorld(t)
 	repository := func(name string) string {
-		p, err := w.hosted.For(w.subject("admin"), "", "").Package(t.Context(), name)
-		w.must(err)
+		p, err := w.hosted.For(w.Subject("admin"), "", "").Package(t.Context(), name)
+		w.Must(err)
 		return p.Repository
 	}
 	w.sourced("wim", "acme/app", "https://git.example/acme/open.git")
@@ -196,8 +196,8 @@ func TestSource(t *testing.T) {
 			t.Errorf("%s went to %s", name, got)
 		}
 	}
-	for r, err := range w.hosted.For(w.subject("admin"), "", "").Releases(t.Context(), "acme/third") {
-		w.must(err)
+	for r, err := range w.hosted.For(w.Subject("admin"), "", "").Releases(t.Context(), "acme/third") {
+		w.Must(err)
 		for _, part := range []string{`"linux/arm64"`, "https://git.example/acme/nix", `"config":"sha256:`} {
 			if !strings.Contains(string(r.Meta), part) {
 				t.Errorf("what is kept of it lacks %s: %s", part, r.Meta)
@@ -211,7 +211,7 @@ func TestSource(t *testing.T) {
 func TestPushToDeleted(t *testing.T) {
 	w := newWorld(t)
 	m := w.push("olga", "acme/app", "v1", "layer")
-	err := w.hosted.For(w.admin, "", "").Change(t.Context(), formats.Change{Package: "acme/app", Action: policy.Delete}, func(tx formats.Tx) error {
+	err := w.hosted.For(w.Admin, "", "").Change(t.Context(), formats.Change{Package: "acme/app", Action: policy.Delete}, func(tx formats.Tx) error {
 		p, err := tx.Package()
 		if err == nil {
 			err = tx.Retract(digestOf(m))
@@ -219,10 +219,10 @@ func TestPushToDeleted(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		p.Deleted = w.clock.now()
+		p.Deleted = w.Clock.Now()
 		return tx.Save(p)
 	})
-	w.must(err)
+	w.Must(err)
 	w.want("404 NAME_UNKNOWN", "GET /acme/app/tags/list", "rita", "")
 	w.want("201", "PUT /acme/app/manifests/none", "wim", index(), "Content-Type: "+typeIndex)
 	w.want("200", "GET /acme/app/manifests/none", "rita", "")
@@ -280,7 +280,7 @@ func TestMount(t *testing.T) {
 // one that is not there.
 func TestMountOfTheUnreadable(t *testing.T) {
 	w := newWorld(t)
-	w.must(w.dir.Grant(t.Context(), w.admin, "acme/open", "bob", policy.RoleWrite))
+	w.Must(w.Directory.Grant(t.Context(), w.Admin, "acme/open", "bob", policy.RoleWrite))
 	w.blob("wim", "acme/app", "secret layer")
 	for _, from := range []string{"acme/app", "acme/nix"} {
 		got := w.want("202", "POST /acme/open/tool/blobs/uploads/?mount="+digestOf("secret layer")+"&from="+from, "bob", "")

@@ -90,9 +90,9 @@ func TestSessionsOfOthers(t *testing.T) {
 	w.want("404 BLOB_UPLOAD_UNKNOWN", "PUT "+elsewhere+"?digest="+digestOf("x"), "wim", "x")
 	w.want("404 BLOB_UPLOAD_UNKNOWN", "GET /acme/app/blobs/uploads/ABCDEFGHIJKLMNOPQRSTUVWXYZ", "wim", "")
 	w.want("201", "PUT "+at+"?digest="+digestOf("x"), "olga", "x")
-	w.clock.advance(time.Second)
+	w.Clock.Advance(time.Second)
 	at = w.begin("wim", "acme/app")
-	w.clock.advance(25 * time.Hour)
+	w.Clock.Advance(25 * time.Hour)
 	w.want("404 BLOB_UPLOAD_UNKNOWN", "PATCH "+at, "wim", "x")
 }
 

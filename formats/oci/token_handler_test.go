@@ -16,17 +16,17 @@ import (
 // bearer asks the token service as a client does, with scopes such as
 // "repository:acme/app:pull", and keeps the token under a name to send it by.
 func (w *world) bearer(name, who string, scopes ...string) string {
-	w.t.Helper()
+	w.T.Helper()
 	var lines []string
 	if who != "" {
-		lines = append(lines, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("x:"+w.tokens[who])))
+		lines = append(lines, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("x:"+w.Tokens[who])))
 	}
 	got := w.want("200", "GET /token?"+url.Values{"scope": scopes, "service": {"example.com"}}.Encode(), "", "", lines...)
 	return w.keep(name, got)
 }
 
 func (w *world) keep(name string, got *reply) string {
-	w.t.Helper()
+	w.T.Helper()
 	var doc struct {
 		Token  string
 		Access string `json:"access_token"`
@@ -34,18 +34,18 @@ func (w *world) keep(name string, got *reply) string {
 	}
 	w.object(got, &doc)
 	if !strings.HasPrefix(doc.Token, "ldrx_") || doc.Access != doc.Token || doc.Life != 300 || got.Header.Get("Cache-Control") != "no-store" {
-		w.t.Fatalf("token %s, %v", got.body, got.Header)
+		w.T.Fatalf("token %s, %v", got.body, got.Header)
 	}
-	w.tokens[name] = doc.Token
+	w.Tokens[name] = doc.Token
 	return doc.Token
 }
 
 // challenged fails unless the reply asks for a token in that way.
 func (w *world) challenged(got *reply, rest string) {
-	w.t.Helper()
+	w.T.Helper()
 	want := `Bearer realm="http://example.com/v2/token",service="example.com"` + rest
 	if value := got.Header.Get("WWW-Authenticate"); got.StatusCode != 401 || value != want {
-		w.t.Errorf("%d with the challenge\n%s, want\n%s", got.StatusCode, value, want)
+		w.T.Errorf("%d with the challenge\n%s, want\n%s", got.StatusCode, value, want)
 	}
 }
 
@@ -61,19 +61,19 @@ func TestSigningIn(t *testing.T) {
 	w.want("200", "GET /", "rita", "") // with her own token at once
 	form := "grant_type=password&service=example.com&client_id=oras-go&username=rita&password="
 	const kind = "Content-Type: application/x-www-form-urlencoded"
-	w.keep("helm", w.want("200", "POST /token", "", form+w.tokens["rita"], kind))
+	w.keep("helm", w.want("200", "POST /token", "", form+w.Tokens["rita"], kind))
 	w.want("200", "GET /", "helm", "")
 	basic := func(s string) string {
 		return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(s))
 	}
 	for name, got := range map[string]*reply{
 		"wrong password":       w.want("401 UNAUTHORIZED", "GET /token", "", "", basic("rita:hunter2")),
-		"no colon":             w.want("401 UNAUTHORIZED", "GET /token", "", "", basic(w.tokens["rita"])),
+		"no colon":             w.want("401 UNAUTHORIZED", "GET /token", "", "", basic(w.Tokens["rita"])),
 		"wrong, in a form":     w.want("401 UNAUTHORIZED", "POST /token", "", form+"hunter2", kind),
 		"refresh token":        w.want("401 UNAUTHORIZED", "POST /token", "", "grant_type=refresh_token&refresh_token=x", kind),
-		"bad header and form":  w.want("401 UNAUTHORIZED", "POST /token", "", form+w.tokens["rita"], kind, basic("rita:hunter2")),
+		"bad header and form":  w.want("401 UNAUTHORIZED", "POST /token", "", form+w.Tokens["rita"], kind, basic("rita:hunter2")),
 		"a token of our own":   w.want("401 UNAUTHORIZED", "GET /token", "login", ""),
-		"the same as password": w.want("401 UNAUTHORIZED", "GET /token", "", "", basic("rita:"+w.tokens["login"])),
+		"the same as password": w.want("401 UNAUTHORIZED", "GET /token", "", "", basic("rita:"+w.Tokens["login"])),
 	} {
 		if h := got.Header.Get("WWW-Authenticate"); h != `Basic realm="larder"` {
 			t.Errorf("%s: challenge %s", name, h)
@@ -81,8 +81,8 @@ func TestSigningIn(t *testing.T) {
 	}
 	w.want("401 UNAUTHORIZED", "GET /", "", "", "Authorization: Bearer "+strings.Repeat("a", 20<<10))
 	w.want("401 UNAUTHORIZED", "GET /", "", "", basic("rita:hunter2"))
-	w.want("200", "GET /", "", "", basic("rita:"+w.tokens["rita"]))
-	w.want("400 UNSUPPORTED", "POST /token", "bob", form+w.tokens["rita"], kind)
+	w.want("200", "GET /", "", "", basic("rita:"+w.Tokens["rita"]))
+	w.want("400 UNSUPPORTED", "POST /token", "bob", form+w.Tokens["rita"], kind)
 }
 
 // TestNarrowedTokens: a token is for what was asked for and may be had, and a
@@ -183,7 +183,7 @@ func TestPushOutlivesItsToken(t *testing.T) {
 	w.bearer("first", "wim", scope)
 	at := w.begin("first", "acme/app")
 	w.want("202", "PATCH "+at, "first", "one ")
-	w.clock.advance(6 * time.Minute)
+	w.Clock.Advance(6 * time.Minute)
 	for _, line := range []string{"PATCH " + at, "PUT " + at + "?digest=" + digestOf("one two"), "GET " + at, "HEAD /acme/app/blobs/" + digestOf("one two")} {
 		want := `,scope="` + scope + `"`
 		if strings.HasPrefix(line, "HEAD") {
@@ -201,18 +201,18 @@ func TestPushOutlivesItsToken(t *testing.T) {
 func TestThreat29TokensOfTheTokenServiceEnd(t *testing.T) {
 	w, ctx := newWorld(t), t.Context()
 	w.push("olga", "acme/app", "v1", "layer")
-	rita, wim := w.subject("rita"), w.subject("wim")
+	rita, wim := w.Subject("rita"), w.Subject("wim")
 	for _, who := range []string{"rita", "wim", "olga"} {
 		w.bearer(who+"'s", who, "repository:acme/app:pull")
 		w.want("200", "GET /acme/app/manifests/v1", who+"'s", "")
 	}
-	w.must(w.dir.RevokeToken(ctx, w.admin, rita.TokenID))
+	w.Must(w.Directory.RevokeToken(ctx, w.Admin, rita.TokenID))
 	w.want("401 UNAUTHORIZED", "GET /acme/app/manifests/v1", "rita's", "")
 	w.want("401 UNAUTHORIZED", "GET /", "rita's", "")
-	w.must(w.dir.Grant(ctx, w.admin, "acme/packages", wim.User, policy.RoleNone))
-	w.must(w.dir.SetMember(ctx, w.admin, "acme", "wim", ""))
+	w.Must(w.Directory.Grant(ctx, w.Admin, "acme/packages", wim.User, policy.RoleNone))
+	w.Must(w.Directory.SetMember(ctx, w.Admin, "acme", "wim", ""))
 	w.want("404 NAME_UNKNOWN", "GET /acme/app/manifests/v1", "wim's", "")
-	w.must(w.dir.Suspend(ctx, w.admin, "olga"))
+	w.Must(w.Directory.Suspend(ctx, w.Admin, "olga"))
 	w.want("401 UNAUTHORIZED", "GET /acme/app/manifests/v1", "olga's", "")
 }
 
@@ -255,7 +255,7 @@ func TestTokensForMirrors(t *testing.T) {
 	w := newWorld(t, mirrored(ocitest.Options{}))
 	for _, name := range []string{"library/app", "team/app"} {
 		_, err := w.far.Push(name, "v1", ocitest.Image{Layers: [][]byte{[]byte("layer")}})
-		w.must(err)
+		w.Must(err)
 	}
 	w.bearer("far", "", "repository:mirror/far/team/app:pull")
 	w.want("200", "GET /mirror/far/team/app/manifests/v1", "far", "")
@@ -272,7 +272,7 @@ func TestThreat10ImmutableTags(t *testing.T) {
 	w := newWorld(t)
 	m := w.push("olga", "acme/app", "v1", "layer")
 	w.push("olga", "acme/app", "latest", "layer")
-	w.must(w.dir.SetRepository(t.Context(), w.admin, "acme/packages", directory.RepositorySettings{ImmutableTags: []string{"v*"}}))
+	w.Must(w.Directory.SetRepository(t.Context(), w.Admin, "acme/packages", directory.RepositorySettings{ImmutableTags: []string{"v*"}}))
 	w.want("201", "PUT /acme/app/manifests/v1", "olga", m, "Content-Type: "+typeImage)
 	w.blob("olga", "acme/app", "other")
 	n := written("{}", []string{"other"})
@@ -286,7 +286,7 @@ func TestThreat10ImmutableTags(t *testing.T) {
 	if got := w.want("200", "GET /acme/app/manifests/v1", "rita", ""); string(got.body) != m {
 		t.Errorf("v1 is %s", got.body)
 	}
-	w.must(w.dir.SetRepository(t.Context(), w.admin, "acme/packages", directory.RepositorySettings{ImmutableTags: []string{}}))
+	w.Must(w.Directory.SetRepository(t.Context(), w.Admin, "acme/packages", directory.RepositorySettings{ImmutableTags: []string{}}))
 	w.want("202", "DELETE /acme/app/manifests/v1", "olga", "")
 }
 
@@ -298,7 +298,7 @@ func TestEmptyBasic(t *testing.T) {
 	got := w.want("200", "GET /token?scope=registry:catalog:*", "", "", basic(":"))
 	var doc struct{ Token string }
 	w.object(got, &doc)
-	w.tokens["guest"] = doc.Token
+	w.Tokens["guest"] = doc.Token
 	w.want("200", "GET /", "guest", "")
 	w.want("200", "GET /_catalog", "guest", "")
 	for _, line := range []string{
