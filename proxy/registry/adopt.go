@@ -130,11 +130,17 @@ func (fl *flight) adopt(digest string) (bool, error) {
 		if from, err = fl.relative(w, blob); err != nil || from == nil {
 			return err // evicted meanwhile
 		}
+		if err := fl.current(w); err != nil {
+			return err
+		}
 		if err := rec.put(w, fl.key); err != nil {
 			return err
 		}
 		return refs.Link(w, blob, refs.Edge{Kind: refs.Cached, Record: fl.key}, e.now())
 	})
+	if errors.Is(err, errVoid) {
+		return false, nil
+	}
 	if err != nil || from == nil {
 		return false, err
 	}

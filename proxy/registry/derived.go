@@ -25,7 +25,7 @@ func derivedKey(etag string) []byte {
 // has it. Errors: cache.ErrNotExist.
 func (e *Engine) derived(ctx context.Context, etag string) ([]byte, error) {
 	k := derivedKey(etag)
-	rec, err := e.record(ctx, k, 0)
+	rec, err := e.record(ctx, k)
 	if err != nil {
 		return nil, err
 	}

@@ -166,7 +166,8 @@ type Engine struct {
 	rendering singleflight.Group
 	renderers *semaphore.Weighted
 	slots     *semaphore.Weighted
-	changes   generations
+	changes   generations // of hosted packages
+	drops     generations // of what is cached, by key
 	sessions  *sessionBook
 	approvals atomic.Uint64 // moves when versions are approved
 	life      context.Context
@@ -213,6 +214,7 @@ func New(opt Options) (*Engine, error) {
 		renderers: semaphore.NewWeighted(renders),
 		slots:     semaphore.NewWeighted(int64(opt.Flights)),
 		changes:   generations{seed: maphash.MakeSeed()},
+		drops:     generations{seed: maphash.MakeSeed()},
 		sessions:  newSessionBook(opt.Uploads),
 	}
 	e.life, e.end = context.WithCancel(context.Background()) // flights outlive the requests that began them

@@ -133,7 +133,7 @@ func (r *Registry) heldFile(ctx context.Context, q query, v formats.Listed, f *r
 	for _, sum := range pin {
 		f.Pinned = cache.Digest(sum.Value).String()
 	}
-	rec, err := r.engine.record(ctx, upstreamFileKey(q.source.ID, v.File), 0)
+	rec, err := r.engine.record(ctx, upstreamFileKey(q.source.ID, v.File))
 	if errors.Is(err, cache.ErrNotExist) {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"syscall"
 
 	"larder/cache"
@@ -93,15 +94,18 @@ func exhausted(err error) bool {
 }
 
 // remembered is a file record decoded, as it was after so many changes to its
-// package; those of upstreams do not change.
+// package or, of an upstream's, after it was dropped so often.
 type remembered struct {
 	*fileRecord
 	changes uint64
 }
 
-// record reads a file record through the memory of decoded ones. changes must
-// have been read before.
-func (e *Engine) record(ctx context.Context, k []byte, changes uint64) (*fileRecord, error) {
+// dropsOf counts how often what is cached under a key was dropped by an operator.
+func (e *Engine) dropsOf(k []byte) *atomic.Uint64 { return e.drops.of("", string(k)) }
+
+// record reads the record of a cached file through the memory of decoded ones.
+func (e *Engine) record(ctx context.Context, k []byte) (*fileRecord, error) {
+	changes := e.dropsOf(k).Load()
 	if r, ok := e.records.Get(string(k)); ok && r.changes == changes {
 		return r.fileRecord, nil
 	}
@@ -296,7 +300,7 @@ func (e *Engine) held(ctx context.Context, q query, f formats.File, k []byte) (*
 	var bad *fileRecord
 	var why error
 	for {
-		rec, err := e.record(ctx, k, 0)
+		rec, err := e.record(ctx, k)
 		if err != nil {
 			return nil, nil, err
 		}

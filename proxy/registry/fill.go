@@ -96,17 +96,37 @@ func (fl *flight) keep(partial cache.Partial, blob cache.Blob, facts formats.Fil
 	defer cancel()
 	rec := fl.record(blob, facts)
 	err := e.commitCached(ctx, partial, blob, fl.key, func(w cache.Writer) error {
+		if err := fl.current(w); err != nil {
+			return err
+		}
 		if err := rec.put(w, fl.key); err != nil || fl.sealed(blob.Digest) {
 			return err
 		}
 		return w.Put(seenKey(fl.source.ID, fl.file.Name), append([]byte{rowVersion}, blob.Digest[:]...))
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errVoid) {
 		return err
 	}
 	fl.landed.Store(true)
 	e.backoff.Remove(string(fl.key))
 	return nil
+}
+
+// errVoid says that an operator dropped the file while it was fetched. Who reads it
+// reads on, and the sweep has the bytes.
+var errVoid = errors.New("dropped while it was fetched")
+
+// current says whether the file may still be recorded. It reads the record's row,
+// so that a drop at the same time makes this transaction run again. Errors: errVoid.
+func (fl *flight) current(r cache.Reader) error {
+	_, err := r.Get(fl.key)
+	switch {
+	case fl.void.Load():
+		return errVoid
+	case errors.Is(err, cache.ErrNotExist):
+		return nil
+	}
+	return err
 }
 
 // record is what is noted of the file. What it refers to is left out where that

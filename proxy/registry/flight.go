@@ -59,6 +59,7 @@ type flight struct {
 	idle     atomic.Int64 // unix nanoseconds since when no reader is there
 
 	landed atomic.Bool   // stored and recorded: no longer to be joined
+	void   atomic.Bool   // dropped while it ran: it is not to be recorded
 	ready  chan struct{} // closed once the head is known or the flight failed
 	done   chan struct{} // closed behind all else
 
@@ -317,7 +318,7 @@ var errLanded = errors.New("the file is there by now")
 // stored reports whether the file is there already. What was found damaged
 // does not count, though its record may still be there.
 func (fl *flight) stored(ctx context.Context) bool {
-	rec, err := fl.engine.record(ctx, fl.key, 0)
+	rec, err := fl.engine.record(ctx, fl.key)
 	if err != nil || fl.bad != nil && rec.Fetched.Equal(fl.bad.Fetched) {
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"larder/cache"
 	"larder/cache/refs"
@@ -34,19 +35,26 @@ func (b *bound) Forget(ctx context.Context, f formats.Forgotten) error {
 func (e *Engine) evict(ctx context.Context, id string, f formats.Forgotten) error {
 	if f.Pointer != "" {
 		k := pointerKey(id, f.Package, f.Pointer)
+		defer e.dropping(k, f.Package)()
 		if err := e.dropPointer(ctx, k); err != nil {
 			return err
 		}
-		e.unremember(k)
 	}
 	if f.File == "" {
 		return nil
 	}
+	return e.evictFile(ctx, id, f)
+}
+
+func (e *Engine) evictFile(ctx context.Context, id string, f formats.Forgotten) error {
 	k := upstreamFileKey(id, f.File)
-	err := e.opt.Index.Update(ctx, func(w cache.Writer) error {
+	defer e.dropping(k, f.Package)()
+	return e.opt.Index.Update(ctx, func(w cache.Writer) error {
 		value, err := w.Get(k)
 		if errors.Is(err, cache.ErrNotExist) {
-			return nil
+			// A write, so that a fill that records the file at this moment does it
+			// before, and is seen, or after, and sees that it is void.
+			return w.Delete(k)
 		}
 		if err != nil {
 			return err
@@ -63,8 +71,23 @@ func (e *Engine) evict(ctx context.Context, id string, f formats.Forgotten) erro
 		}
 		return refs.Unlink(w, rec.Digest, refs.Edge{Kind: refs.Cached, Record: k}, e.now())
 	})
-	e.unremember(k)
-	return err
+}
+
+// dropping begins to drop what is cached under a key, so that nothing that is
+// under way brings it back; the function that it returns ends that.
+func (e *Engine) dropping(k []byte, pkg string) func() {
+	e.mu.Lock()
+	if fl := e.flights[string(k)]; fl != nil && fl.file.Package == pkg {
+		fl.void.Store(true)
+		delete(e.flights, string(k)) // who comes now asks anew
+		maps.DeleteFunc(e.leaders, func(_ part, leader *flight) bool { return leader == fl })
+	}
+	e.mu.Unlock()
+	e.dropsOf(k).Add(1)
+	return func() {
+		e.dropsOf(k).Add(1) // for who has read it since
+		e.unremember(k)
+	}
 }
 
 // unremember drops what memory has under a key.

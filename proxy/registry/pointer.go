@@ -167,6 +167,7 @@ func (e *Engine) latestPointer(q query, p formats.Pointer) (pointed, error) {
 	ctx, cancel := context.WithTimeout(e.life, documentDeadline)
 	defer cancel()
 	k := pointerKey(q.source.ID, p.Package, p.Name)
+	drops := e.dropsOf(k).Load()
 	held, err := e.readPointer(ctx, k)
 	switch {
 	case err != nil:
@@ -176,7 +177,7 @@ func (e *Engine) latestPointer(q query, p formats.Pointer) (pointed, error) {
 	case held == nil && e.knownMissing(k):
 		return pointed{}, noPointer(q, p)
 	}
-	at, err := e.headPointer(ctx, q, p, held)
+	at, err := (&question{e, q, p, held, drops}).head(ctx)
 	switch {
 	case err == nil:
 		e.backoff.Remove(string(k))
@@ -214,51 +215,60 @@ func (e *Engine) restAfter(k []byte, id string, err error) {
 	e.rest(k, pause)
 }
 
-// headPointer asks by HEAD: not every upstream counts that as a download. What
-// it newly stands for is stored before anything points there.
-func (e *Engine) headPointer(ctx context.Context, q query, p formats.Pointer, held *pointerRecord) (pointed, error) {
-	req := upstream.Request{Method: http.MethodHead, Ref: p.Path, Accept: p.Accept}
-	if held != nil {
-		req.IfNoneMatch = strconv.Quote(held.Version)
+// question is one to an upstream about what a pointer stands for.
+type question struct {
+	*Engine
+	query
+	p     formats.Pointer
+	held  *pointerRecord // nil: nothing
+	drops uint64         // of the pointer, when the question began
+}
+
+// head asks by HEAD: not every upstream counts that as a download. What the
+// pointer newly stands for is stored before anything points there.
+func (a *question) head(ctx context.Context) (pointed, error) {
+	req := upstream.Request{Method: http.MethodHead, Ref: a.p.Path, Accept: a.p.Accept}
+	if a.held != nil {
+		req.IfNoneMatch = strconv.Quote(a.held.Version)
 	}
-	resp, err := q.source.Fetcher.Fetch(ctx, req)
+	resp, err := a.source.Fetcher.Fetch(ctx, req)
 	if err != nil {
 		return pointed{}, err
 	}
 	resp.Body.Close()
-	if resp.Status == http.StatusNotModified && held != nil {
-		return e.movePointer(ctx, q, p, held, *held)
+	if resp.Status == http.StatusNotModified && a.held != nil {
+		return a.move(ctx, *a.held)
 	}
 	if resp.Status != http.StatusOK {
-		return pointed{}, fmt.Errorf("upstream %s: status %d came for a HEAD: %w", q.source.ID, resp.Status, upstream.ErrUnavailable)
+		return pointed{}, fmt.Errorf("upstream %s: status %d came for a HEAD: %w", a.source.ID, resp.Status, upstream.ErrUnavailable)
 	}
-	t, told := p.Read(resp.Header, resp.Size)
+	t, told := a.p.Read(resp.Header, resp.Size)
 	if !told {
-		return e.getPointer(ctx, q, p, held)
+		return a.get(ctx)
 	}
-	if held != nil && held.Version == t.Version {
-		return e.movePointer(ctx, q, p, held, *held)
+	if a.held != nil && a.held.Version == t.Version {
+		return a.move(ctx, *a.held)
 	}
-	return e.pointTo(ctx, q, p, held, t)
+	return a.pointTo(ctx, t)
 }
 
 // pointTo moves a pointer to a target, once that has landed. What the store does
 // not take now is served all the same, and not noted.
-func (e *Engine) pointTo(ctx context.Context, q query, p formats.Pointer, held *pointerRecord, t formats.Target) (pointed, error) {
+func (a *question) pointTo(ctx context.Context, t formats.Target) (pointed, error) {
 	next := pointerRecord{Version: t.Version, MediaType: t.MediaType, Size: t.Size}
-	f := p.File(t.Version)
-	switch landed := e.landFile(ctx, q, f); {
+	f := a.p.File(t.Version)
+	switch landed := a.landFile(ctx, a.query, f); {
 	case unstorable(landed):
-		next.Checked = e.now().UTC()
+		next.Checked = a.now().UTC()
 		return pointed{&next, formats.Miss}, nil
 	case errors.Is(landed, formats.ErrNotFound) && !errors.Is(landed, formats.ErrNoVersion):
 		// Not %w: it has the name, so that this does not say that the name is gone.
-		return pointed{}, fmt.Errorf("the upstream %s does not have what %s stands for: %w: %v", q.source.ID, p.Name, upstream.ErrUnavailable, landed)
+		return pointed{}, fmt.Errorf("the upstream %s does not have what %s stands for: %w: %v", a.source.ID, a.p.Name, upstream.ErrUnavailable, landed)
 	case landed != nil:
 		return pointed{}, landed
 	}
-	if rec, err := e.record(ctx, upstreamFileKey(q.source.ID, f.Name), 0); err == nil {
+	if rec, err := a.record(ctx, upstreamFileKey(a.source.ID, f.Name)); err == nil {
 		next.MediaType, next.Size = rec.mediaType(f), rec.Size // as the file is served
 	}
-	return e.movePointer(ctx, q, p, held, next)
+	return a.move(ctx, next)
 }

@@ -21,12 +21,12 @@ import (
 // format has no limit of its own.
 const maxPointed = 8 << 20
 
-// getPointer asks for the body where headers do not say what it is. It is
-// stored under what it turns out to be, without asking for it again.
-func (e *Engine) getPointer(ctx context.Context, q query, p formats.Pointer, held *pointerRecord) (pointed, error) {
+// get asks for the body where headers do not say what it is. It is stored under
+// what it turns out to be, without asking for it again.
+func (a *question) get(ctx context.Context) (pointed, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	resp, err := q.source.Fetcher.Fetch(ctx, upstream.Request{Ref: p.Path, Accept: p.Accept})
+	resp, err := a.source.Fetcher.Fetch(ctx, upstream.Request{Ref: a.p.Path, Accept: a.p.Accept})
 	if err != nil {
 		return pointed{}, err
 	}
@@ -34,21 +34,21 @@ func (e *Engine) getPointer(ctx context.Context, q query, p formats.Pointer, hel
 	if err := fileReply(resp, ""); err != nil {
 		return pointed{}, err
 	}
-	src := &alert{from: &bounded{&exactly{resp.Body, resp.Size}, cmp.Or(p.Limit, maxPointed)}, stall: e.opt.Pace.Stall, end: cancel}
+	src := &alert{from: &bounded{&exactly{resp.Body, resp.Size}, cmp.Or(a.p.Limit, maxPointed)}, stall: a.opt.Pace.Stall, end: cancel}
 	body, err := io.ReadAll(src)
 	if err != nil {
-		return pointed{}, fmt.Errorf("upstream %s: %w: %w", q.source.ID, upstream.ErrUnavailable, err)
+		return pointed{}, fmt.Errorf("upstream %s: %w: %w", a.source.ID, upstream.ErrUnavailable, err)
 	}
-	version, err := p.Digest(body, resp.Header.Get("Content-Type"))
+	version, err := a.p.Digest(body, resp.Header.Get("Content-Type"))
 	switch {
 	case errors.Is(err, formats.ErrNoVersion):
 		return pointed{}, err // what the format says a client is to hear
 	case err != nil:
-		return pointed{}, fmt.Errorf("upstream %s: %w: %v", q.source.ID, upstream.ErrCorrupt, err)
+		return pointed{}, fmt.Errorf("upstream %s: %w: %v", a.source.ID, upstream.ErrCorrupt, err)
 	}
-	q.source.Fetcher = &received{header: resp.Header, body: body}
+	a.source.Fetcher = &received{header: resp.Header, body: body}
 	t := formats.Target{Version: version, MediaType: resp.Header.Get("Content-Type"), Size: int64(len(body))}
-	return e.pointTo(ctx, q, p, held, t)
+	return a.pointTo(ctx, t)
 }
 
 // received is an upstream whose answer is here already. It has no ETag, so that
@@ -98,27 +98,30 @@ func decodePointer(value []byte) *pointerRecord {
 	return &rec
 }
 
-// movePointer notes what the upstream said just now. held is what was there.
-func (e *Engine) movePointer(ctx context.Context, q query, p formats.Pointer, held *pointerRecord, next pointerRecord) (pointed, error) {
+// move notes what the upstream said just now, unless that was asked before an
+// operator dropped the pointer.
+func (a *question) move(ctx context.Context, next pointerRecord) (pointed, error) {
 	result := formats.Miss
-	if held != nil && held.Version == next.Version {
+	if a.held != nil && a.held.Version == next.Version {
 		result = formats.Revalidated
 	}
-	next.Checked = e.now().UTC()
+	next.Checked = a.now().UTC()
 	row, err := encodeRow(next)
 	if err != nil {
 		return pointed{}, err
 	}
-	k := pointerKey(q.source.ID, p.Package, p.Name)
+	k := pointerKey(a.source.ID, a.p.Package, a.p.Name)
 	inline, edge := refs.Inlined(k, int64(len(row)))
-	err = e.opt.Index.Update(ctx, func(w cache.Writer) error {
+	err = a.opt.Index.Update(ctx, func(w cache.Writer) error {
 		value, err := w.Get(k)
 		switch {
+		case a.dropsOf(k).Load() != a.drops:
+			return nil
 		case err == nil && result == formats.Revalidated && decodePointer(value) != nil:
 			return w.Put(k, row) // it has its edge
 		case err == nil:
 			// The new edge may have another size.
-			err = refs.Unlink(w, inline.Digest, edge, e.now())
+			err = refs.Unlink(w, inline.Digest, edge, a.now())
 		}
 		if err != nil && !errors.Is(err, cache.ErrNotExist) {
 			return err
@@ -126,7 +129,7 @@ func (e *Engine) movePointer(ctx context.Context, q query, p formats.Pointer, he
 		if err := w.Put(k, row); err != nil {
 			return err
 		}
-		return refs.Link(w, inline, edge, e.now())
+		return refs.Link(w, inline, edge, a.now())
 	})
 	if err != nil && !unstorable(err) {
 		return pointed{}, err
@@ -168,7 +171,7 @@ func (e *Engine) permitPointer(ctx context.Context, q query, p formats.Pointer, 
 	}
 	facts := rules.Facts{Version: version}
 	f := p.File(version)
-	rec, err := e.record(ctx, upstreamFileKey(q.source.ID, f.Name), 0)
+	rec, err := e.record(ctx, upstreamFileKey(q.source.ID, f.Name))
 	switch {
 	case err == nil:
 		facts.Digest, facts.FirstSeen = rec.Digest.String(), rec.Fetched
