@@ -123,3 +123,24 @@ path = %q
 	ts.Setenv("CONTAINERD_ADDRESS", socket)
 	ts.Setenv("HOSTS", filepath.Join(work, "hosts"))
 }
+
+// cmdDocker starts the daemon of docker with all it keeps below the story's
+// folder: docker-start [MIRROR] sets $DOCKER_HOST, which docker looks for. MIRROR
+// is the URL that it asks first for what names no host.
+func cmdDocker(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, neg || len(args) > 1, "docker-start [MIRROR]")
+	s, folder := storyOf(ts), filepath.Join(ts.Getenv("WORK"), "dockerd")
+	ts.Check(os.MkdirAll(folder, 0o700))
+	config := filepath.Join(folder, "daemon.json")
+	ts.Check(os.WriteFile(config, []byte(jsonText(map[string]any{"registry-mirrors": args})), 0o600))
+	short, err := os.MkdirTemp("/tmp", "dkr") // as for containerd
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(os.RemoveAll(short)) })
+	socket := filepath.Join(short, "s")
+	s.run(ts, "dockerd", "dockerd", "--config-file", config, "--data-root", filepath.Join(folder, "root"),
+		"--exec-root", short, "--pidfile", filepath.Join(folder, "pid"), "--host", "unix://"+socket,
+		"--storage-driver", "vfs", "--bridge", "none", "--iptables=false")
+	answering(ts, "unix", socket)
+	ts.Setenv("DOCKER_HOST", "unix://"+socket)
+	ts.Setenv("DOCKER_CONFIG", filepath.Join(folder, "client"))
+}

@@ -22,7 +22,7 @@ func containerClients(t *testing.T, bin string) {
 			t.Fatalf("the stories need %s, which ./.ci/test installs: %v", name, err)
 		}
 	}
-	for _, name := range []string{"crane", "regctl", "helm", "registry", "conformance"} {
+	for _, name := range []string{"crane", "regctl", "helm", "docker", "dockerd", "registry", "conformance"} {
 		program, err := filepath.Abs(filepath.Join("../../.tools/bin", name))
 		if err != nil {
 			t.Fatal(err)

@@ -83,6 +83,7 @@ func params(t *testing.T, dir string) testscript.Params {
 			"accessed":            cmdAccessed,
 			"containers":          cmdContainers,
 			"containerd-start":    cmdContainerd,
+			"docker-start":        cmdDocker,
 			"reference":           cmdReference,
 			"second-larder":       cmdSecondLarder,
 			"conformance":         cmdConformance,
