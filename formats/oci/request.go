@@ -64,7 +64,6 @@ func (f *Format) Parse(r *http.Request, path []string) (formats.Request, error) 
 	if sh == shapeManifest {
 		req.Version = t.reference()
 	}
-	req.SignIn = t.op == opToken && namesNobody(r.Header)
 	return req, nil
 }
 

@@ -102,7 +102,9 @@ func TestTokenService(t *testing.T) {
 		"less than asked":      {get("scope=repository:any/app:*&scope=repository:hers/app:pull,push"), ann, "ann", []policy.Grant{of("any/app", pull)}},
 		"nothing of it":        {get("scope=repository:hers/app:pull"), ann, "ann", nil},
 		"nothing, for nobody":  {get("scope=repository:hers/app:pull,push"), nobody, "", nil},
-		"only junk":            {get("scope=repository::pull&scope=x&scope=repository:a/../b:pull"), ann, "ann", list},
+		"only junk":            {get("scope=repository::pull&scope=x&scope=repository:a/../b:pull"), ann, "ann", nil},
+		"only junk, in a form": {form("grant_type=password&scope=*&username=u&password=ldrp_ann"), nobody, "ann", nil},
+		"a blank":              {get("service=h&scope=+&scope="), ann, "ann", list},
 		"a mirror":             {get("scope=repository:mirror/up/library/app:pull"), nobody, "", []policy.Grant{of("mirror/up/library/app", pull)}},
 		"credentials in query": {get("username=ann&password=ldrp_ann&scope=repository:ann/app:push"), nobody, "", nil},
 	} {

@@ -60,17 +60,13 @@ func (s *serving) signIn(in login) (policy.Subject, error) {
 }
 
 // granted keeps of what was asked what the caller may do now.
-func (s *serving) granted(caller policy.Subject, asked []scope) (grants []policy.Grant, err error) {
-	if len(asked) == 0 {
-		// Nothing in particular: podman reads the list of images with such a token.
-		asked = []scope{{actions: []policy.Action{policy.Open}}}
-	}
+func (s *serving) granted(caller policy.Subject, wanted []scope) (grants []policy.Grant, err error) {
 	may := func(name string, a policy.Action) bool {
 		ok, fault := s.Registry.May(s.r.Context(), caller, a, name)
 		err = errors.Join(err, fault)
 		return ok
 	}
-	for _, one := range intersect(asked, may) {
+	for _, one := range intersect(wanted, may) {
 		grants = append(grants, policy.Grant{Format: s.Name(), Package: one.name, Actions: one.actions})
 	}
 	return grants, err
@@ -104,14 +100,24 @@ func (s *serving) login() (login, error) {
 	return parseForm(form)
 }
 
+// asked is what a token is to be for: without a word of it, for the list of
+// images, which podman reads with such a token. Words that mean nothing ask for
+// nothing.
+func asked(scopes []string) []scope {
+	if strings.TrimSpace(strings.Join(scopes, "")) == "" {
+		return []scope{{actions: []policy.Action{policy.Open}}}
+	}
+	return parseScopes(scopes)
+}
+
 // parseQuery reads a GET. Credentials are never taken from there: queries end
 // up in the logs of everything on the way.
-func parseQuery(query url.Values) login { return login{scopes: parseScopes(query["scope"])} }
+func parseQuery(query url.Values) login { return login{scopes: asked(query["scope"])} }
 
 // parseForm reads the form of a POST. A refresh token is answered as a bad
 // credential is: clients then come again with the password they hold.
 func parseForm(form url.Values) (login, error) {
-	in := login{scopes: parseScopes(form["scope"])}
+	in := login{scopes: asked(form["scope"])}
 	switch grant := form.Get("grant_type"); grant {
 	case "password":
 		in.user, in.secret = form.Get("username"), form.Get("password")
@@ -134,16 +140,4 @@ func tokenAnswer(b formats.Bearer) ([]byte, error) {
 		ExpiresIn   int       `json:"expires_in"` // seconds
 		IssuedAt    time.Time `json:"issued_at"`
 	}{b.Secret, b.Secret, int(b.Life / time.Second), b.Issued.UTC().Truncate(time.Second)})
-}
-
-// namesNobody reports a header with neither a user name nor a password: some
-// clients send what they do not have. It is no credential, and asks for a token of
-// nobody.
-func namesNobody(h http.Header) bool {
-	lines := h["Authorization"]
-	if len(lines) != 1 {
-		return false
-	}
-	scheme, text, _ := strings.Cut(lines[0], " ")
-	return strings.EqualFold(scheme, "Basic") && text == "Og==" // ":" in base64
 }

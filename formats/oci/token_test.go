@@ -20,12 +20,12 @@ func values(t *testing.T, raw string) url.Values {
 // TestTokenRequests: the forms that clients were seen to send.
 func TestTokenRequests(t *testing.T) {
 	for raw, n := range map[string]int{
-		"account=u&client_id=docker&offline_token=true&service=s":                       0,
+		"account=u&client_id=docker&offline_token=true&service=s":                       1,
 		"scope=repository:n:pull&service=s":                                             1,
 		"scope=repository:n:push%2Cpull&scope=repository:o:pull&service=s":              2,
 		"account=u&scope=repository:n:*":                                                1,
 		"scope=registry:catalog:*":                                                      1,
-		"service=s&account=u&username=u&password=p&grant_type=password&scope=":          0,
+		"service=s&account=u&username=u&password=p&grant_type=password&scope=":          1,
 		"service=s&scope=repository:n:pull+repository:o:pull&scope=*&client_id=x&y=%20": 2,
 	} {
 		if in := parseQuery(values(t, raw)); len(in.scopes) != n || in.user != "" || in.secret != "" {
