@@ -21,7 +21,6 @@ const (
 	MaxLifetime     = 365 * 24 * time.Hour
 	defaultJob      = 15 * time.Minute
 	maxJob          = time.Hour
-	bearerLifetime  = 5 * time.Minute
 	// keepEnded is how long a token that ended is remembered, to say why.
 	keepEnded = 90 * 24 * time.Hour
 )
@@ -35,7 +34,7 @@ const (
 // Mint describes a token to be made.
 type Mint struct {
 	User   string     // "": the actor. Only administrators make tokens for others.
-	Kind   token.Kind // "": token.Personal
+	Kind   token.Kind // "": token.Personal; token.Bearer is none that is stored
 	Name   string
 	Scopes []policy.Scope
 	Limits policy.Limits
@@ -45,7 +44,7 @@ type Mint struct {
 	// Forever makes a token that does not expire; only for administrators.
 	Forever bool
 	// Trade makes a token in exchange for the actor's own: it expires no later
-	// and ends with it. Job and bearer tokens can only be traded.
+	// and ends with it. Whatever a job token makes is traded for it.
 	Trade bool
 }
 
@@ -94,8 +93,8 @@ func (d *Directory) prepare(actor policy.Subject, m Mint) (Token, error) {
 	if err != nil {
 		return t, err
 	}
-	if !m.Kind.Valid() {
-		return t, fail(ErrInvalid, "token kind %.10q is not known", string(m.Kind))
+	if !m.Kind.Valid() || m.Kind == token.Bearer { // which MintBearer signs, and nothing stores
+		return t, fail(ErrInvalid, "no token of the kind %.10q is made so", string(m.Kind))
 	}
 	if len(m.Name) > maxTokenName || strings.ContainsFunc(m.Name, func(c rune) bool { return c < ' ' || c == 0x7f }) {
 		return t, fail(ErrInvalid, "the name of a token has at most %d bytes and no control characters", maxTokenName)
@@ -132,14 +131,11 @@ func subset(actor policy.Subject, want []policy.Scope) ([]policy.Scope, error) {
 
 func expiry(actor policy.Subject, m Mint, now time.Time) (time.Time, error) {
 	lifetime, most := DefaultLifetime, MaxLifetime
-	switch m.Kind {
-	case token.Job:
+	if m.Kind == token.Job {
 		lifetime, most = defaultJob, maxJob
-	case token.Bearer:
-		lifetime, most = bearerLifetime, maxJob
 	}
 	if m.Forever {
-		if m.Kind == token.Job || m.Kind == token.Bearer || m.Lifetime != 0 {
+		if m.Kind == token.Job || m.Lifetime != 0 {
 			return time.Time{}, fail(ErrInvalid, "a token of kind %s, or one with a lifetime, cannot be made to never expire", string(m.Kind))
 		}
 		return time.Time{}, policy.MustAdminister(actor)
@@ -198,7 +194,7 @@ func (d *Directory) inherit(w cache.Writer, actor policy.Subject, m Mint, row *t
 	}
 	row.Ancestors = slices.Clone(parent.Ancestors)
 	bound := len(parent.Ancestors) > 0
-	if m.Trade || parent.Kind == token.Job || parent.Kind == token.Bearer {
+	if m.Trade || parent.Kind == token.Job {
 		row.Ancestors, bound = append(row.Ancestors, dig[:]), true
 	}
 	if len(row.Ancestors) > maxAncestors {

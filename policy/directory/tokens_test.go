@@ -84,6 +84,8 @@ func TestMintsOnlySubsets(t *testing.T) {
 		"no scope":       {Mint{}, ErrInvalid},
 		"unknown scope":  {Mint{Scopes: []policy.Scope{"all"}}, ErrInvalid},
 		"unknown kind":   {Mint{Scopes: made.Scopes, Kind: "x"}, ErrInvalid},
+		"signed kind":    {Mint{Scopes: made.Scopes, Kind: token.Bearer}, ErrInvalid},
+		"signed, traded": {Mint{Scopes: made.Scopes, Kind: token.Bearer, Trade: true}, ErrInvalid},
 		"bad limit":      {Mint{Scopes: made.Scopes, Limits: policy.Limits{CIDRs: []string{"x"}}}, ErrInvalid},
 		"long life":      {Mint{Scopes: made.Scopes, Lifetime: MaxLifetime + time.Second}, ErrInvalid},
 		"negative life":  {Mint{Scopes: made.Scopes, Lifetime: -time.Hour}, ErrInvalid},
@@ -115,7 +117,6 @@ func TestLifetimes(t *testing.T) {
 		{Mint{Lifetime: MaxLifetime}, now.Add(365 * 24 * time.Hour)},
 		{Mint{Kind: token.Robot, Lifetime: time.Minute}, now.Add(time.Minute)},
 		{Mint{Kind: token.Job}, now.Add(15 * time.Minute)},
-		{Mint{Kind: token.Bearer}, now.Add(5 * time.Minute)},
 		{Mint{Forever: true}, time.Time{}},
 	} {
 		c.mint.Scopes = policy.AllScopes()
