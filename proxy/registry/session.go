@@ -112,9 +112,12 @@ func (s *session) open(ctx context.Context, store cache.Sessions) error {
 	if err == nil {
 		s.part, err = s.take(ctx, store)
 	}
+	var lost *rotten
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &lost):
+		return errors.Join(err, s.end(ctx))
 	case errors.Is(err, cache.ErrNotExist):
 		// The row is gone, or the bytes are: a commit or a save that ended half way.
 		return errors.Join(noSession(), s.end(ctx))

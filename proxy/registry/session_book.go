@@ -73,9 +73,10 @@ func (s *sessionBook) load(ctx context.Context, index cache.Index) error {
 		clear(s.open)
 		clear(s.users)
 		s.bytes = 0
-		return eachSession(r, func(id string, row sessionRow) error {
-			s.put(id, &booked{format: row.Format, pkg: row.Package, user: row.User, size: row.Size, touched: row.Touched})
-			return nil
+		return eachSession(r, func(id string, row sessionRow, unread error) {
+			if unread == nil { // else the sweep takes it, and tells of it
+				s.put(id, &booked{format: row.Format, pkg: row.Package, user: row.User, size: row.Size, touched: row.Touched})
+			}
 		})
 	})
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 
 	"larder/cache"
@@ -237,5 +239,44 @@ func TestSessionOfAServerThatEnds(t *testing.T) {
 		}
 		w.restart()
 		w.take("p", id, 3)
+	})
+}
+
+// TestRottenSessionRow: a row that cannot be read costs the one session that it is
+// of, and the sweep that takes it away tells of it.
+func TestRottenSessionRow(t *testing.T) {
+	ctx := context.Background()
+	worlds(t, func(w *world) {
+		rot := func(id string, row ...byte) {
+			w.ok(w.index.Update(ctx, func(tx cache.Writer) error { return tx.Put(append([]byte("u"), id...), row) }))
+		}
+		good, bad, worse, live := w.begin("p"), w.begin("p"), w.begin("p"), w.begin("p")
+		for _, id := range []string{good, bad, worse, live} {
+			w.append("p", id, 0, []byte("abc"))
+		}
+		rot(bad, 1, '{')
+		rot(worse)
+		w.restart()
+		w.append("p", good, 3, []byte("def"))
+		w.over("p", bad)
+		w.over("p", worse)
+		w.append("p", w.begin("p"), 0, []byte("xyz"))
+		w.holds(3, 12)
+		err := w.engine.SweepUploads(ctx)
+		if err == nil || !strings.Contains(err.Error(), bad) || !strings.Contains(err.Error(), worse) {
+			t.Errorf("the sweep tells of: %v", err)
+		}
+		w.ok(w.engine.SweepUploads(ctx))
+		if n, left := len(w.rows("u")), w.ids(); n != 3 || slices.Contains(left, bad) || slices.Contains(left, worse) {
+			t.Errorf("%d rows, and the files %q", n, left)
+		}
+
+		rot(live, 9) // while its session is known
+		if _, err := w.as("alice", "").Resume(ctx, "p", live); err == nil || errors.Is(err, formats.ErrNotFound) {
+			t.Errorf("resumed: %v", err)
+		}
+		w.over("p", live)
+		w.holds(2, 9)
+		w.take("p", good, 6)
 	})
 }

@@ -32,10 +32,20 @@ func readSession(r cache.Reader, id string) (sessionRow, error) {
 	return decodeSession(id, value)
 }
 
+// rotten is a row of a session that cannot be read: that one session is lost.
+type rotten struct {
+	id  string
+	err error
+}
+
+func (e *rotten) Error() string { return fmt.Sprintf("upload session %s is lost: %v", e.id, e.err) }
+func (e *rotten) Unwrap() error { return e.err }
+
+// decodeSession reads a row. Errors: *rotten.
 func decodeSession(id string, value []byte) (sessionRow, error) {
 	var row sessionRow
 	if err := decodeRow(value, &row); err != nil {
-		return row, fmt.Errorf("upload session %s: %w", id, err)
+		return row, &rotten{id, err}
 	}
 	return row, nil
 }
@@ -48,21 +58,17 @@ func (s sessionRow) put(w cache.Writer, id string) error {
 	return w.Put(sessionKey(id), value)
 }
 
-// eachSession calls fn for all sessions by id: at most as many as
-// UploadLimits.Open allows, so that one transaction will do.
-func eachSession(r cache.Reader, fn func(id string, row sessionRow) error) error {
+// eachSession calls fn for all sessions by id, with why its row cannot be read
+// where that is so: at most as many as UploadLimits.Open allows, so that one
+// transaction will do.
+func eachSession(r cache.Reader, fn func(id string, row sessionRow, unread error)) error {
 	for row, err := range r.Scan([]byte{rowSession}, nil) {
 		if err != nil {
 			return err
 		}
 		id := string(row.Key[1:])
-		s, err := decodeSession(id, row.Value)
-		if err != nil {
-			return err
-		}
-		if err := fn(id, s); err != nil {
-			return err
-		}
+		s, unread := decodeSession(id, row.Value)
+		fn(id, s, unread)
 	}
 	return nil
 }

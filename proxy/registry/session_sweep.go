@@ -66,20 +66,25 @@ func (e *Engine) SweepUploads(ctx context.Context) error {
 	return nil
 }
 
-// leftSessions takes the sessions whose time is over.
+// leftSessions takes the sessions whose time is over. The error is also of those
+// whose rows cannot be read, which are taken as well.
 func (e *Engine) leftSessions(ctx context.Context) ([]string, error) {
 	var ids, left []string
+	unread := map[string]error{}
 	err := e.opt.Index.View(ctx, func(r cache.Reader) error {
 		ids = ids[:0]
-		return eachSession(r, func(id string, _ sessionRow) error {
+		return eachSession(r, func(id string, _ sessionRow, bad error) {
 			ids = append(ids, id)
-			return nil
+			if bad != nil {
+				unread[id] = bad
+			}
 		})
 	})
 	now := e.now()
 	for _, id := range ids {
 		if e.sessions.expire(id, now) {
 			left = append(left, id)
+			err = errors.Join(err, unread[id])
 		}
 	}
 	return left, err
