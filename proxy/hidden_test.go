@@ -5,31 +5,21 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"larder/cache"
+	"larder/cache/clocktest"
 	"larder/cache/evict"
-	"larder/cache/memory"
-	"larder/cache/refs"
 	"larder/formats/npm"
 	"larder/policy"
 	"larder/policy/directory"
 	"larder/policy/rulebook"
 	"larder/proxy"
-	"larder/proxy/accounts"
 	"larder/proxy/admin"
+	"larder/proxy/proxytest"
 	"larder/proxy/registry"
-	"larder/upstream"
 	"larder/upstream/upstreamtest/npmtest"
 )
-
-var here = netip.MustParseAddr("192.0.2.1")
 
 // house is a whole server over memory, with one upstream that has nothing.
 //
@@ -37,21 +27,7 @@ var here = netip.MustParseAddr("192.0.2.1")
 // scope and claimed-* go to, and acme/secret, and the public acme/open. bob
 // stands outside, mia is a member without any role, and rita reads
 // acme/packages. What is called hidden is there, what is called absent is not.
-type house struct {
-	t      *testing.T
-	dir    *directory.Directory
-	people *accounts.Accounts
-	edge   http.Handler
-	admin  policy.Subject
-	tokens map[string]string // "" is nobody's
-}
-
-func noon() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
-
-type room struct{}
-
-func (room) Reserve(context.Context, int64) error { return nil }
-func (room) Touch(cache.Digest)                   {}
+type house struct{ *proxytest.World }
 
 type idle struct{}
 
@@ -62,22 +38,12 @@ func (idle) Verify(context.Context, bool, func(done, total int64)) (admin.Verifi
 }
 
 func newHouse(t *testing.T) *house {
-	h := &house{t: t, tokens: map[string]string{"": ""}}
-	index, ctx := memory.NewIndex(), t.Context()
-	var err error
-	h.dir, err = directory.Open(ctx, index, directory.Options{Clock: noon, AnonymousRead: true, DefaultRepository: "admin/packages", Formats: []string{"npm"}})
-	h.must(err)
-	file := filepath.Join(t.TempDir(), "admin.token")
-	_, err = h.dir.Bootstrap(ctx, file)
-	h.must(err)
-	secret, err := os.ReadFile(file)
-	h.must(err)
-	h.tokens["admin"] = strings.TrimSpace(string(secret))
-	h.admin, err = h.dir.Authenticate(ctx, h.tokens["admin"], here)
-	h.must(err)
-	h.people = accounts.New(h.dir, noon)
+	h := &house{proxytest.New(t)}
+	h.Clock = clocktest.New(0) // answers about two names may not differ by when they were asked for
+	h.OpenDirectory(directory.Options{AnonymousRead: true, Formats: []string{"npm"}})
+	h.Tokens[""] = "" // nobody's
 	h.populate()
-	h.open(index)
+	h.open()
 	for _, name := range []string{"@acme/hidden", "claimed-hidden"} {
 		h.publish("/npm/", name)
 	}
@@ -87,75 +53,50 @@ func newHouse(t *testing.T) *house {
 }
 
 func (h *house) populate() {
-	ctx := h.t.Context()
-	h.must(h.dir.CreateUser(ctx, h.admin, directory.Account{Name: "acme", Org: true}))
-	h.must(h.dir.SetOrganization(ctx, h.admin, "acme", directory.OrgSettings{BaseRole: new(policy.RoleNone)}))
-	h.must(h.dir.CreateRepository(ctx, h.admin, "acme/secret", policy.Private))
-	h.must(h.dir.CreateRepository(ctx, h.admin, "acme/open", policy.Public))
-	_, err := h.dir.AddClaim(ctx, h.admin, policy.Claim{Match: []string{"claimed-*"}, Repository: "acme/packages"})
-	h.must(err)
+	ctx := h.T.Context()
+	h.Must(h.Directory.CreateUser(ctx, h.Admin, directory.Account{Name: "acme", Org: true}))
+	h.Must(h.Directory.SetOrganization(ctx, h.Admin, "acme", directory.OrgSettings{BaseRole: new(policy.RoleNone)}))
+	h.Must(h.Directory.CreateRepository(ctx, h.Admin, "acme/secret", policy.Private))
+	h.Must(h.Directory.CreateRepository(ctx, h.Admin, "acme/open", policy.Public))
+	_, err := h.Directory.AddClaim(ctx, h.Admin, policy.Claim{Match: []string{"claimed-*"}, Repository: "acme/packages"})
+	h.Must(err)
 	for _, name := range []string{"bob", "mia", "rita"} {
-		h.must(h.dir.CreateUser(ctx, h.admin, directory.Account{Name: name}))
-		h.token(name, directory.Mint{User: name, Scopes: policy.AllScopes()})
+		h.Must(h.Directory.CreateUser(ctx, h.Admin, directory.Account{Name: name}))
+		h.mint(name, directory.Mint{User: name, Scopes: policy.AllScopes()})
 	}
-	h.must(h.dir.SetMember(ctx, h.admin, "acme", "mia", directory.Member))
-	h.must(h.dir.Grant(ctx, h.admin, "acme/packages", "rita", policy.RoleRead))
-	h.token("bob, limited", directory.Mint{User: "bob", Scopes: policy.AllScopes(), Limits: policy.Limits{Repositories: []string{"admin/packages"}}})
-	h.token("bob, delete only", directory.Mint{User: "bob", Scopes: []policy.Scope{policy.DeletePackages}})
-	h.token("admin, limited", directory.Mint{Scopes: policy.AllScopes(), Limits: policy.Limits{Repositories: []string{"bob/packages"}}})
+	h.Must(h.Directory.SetMember(ctx, h.Admin, "acme", "mia", directory.Member))
+	h.Must(h.Directory.Grant(ctx, h.Admin, "acme/packages", "rita", policy.RoleRead))
+	h.mint("bob, limited", directory.Mint{User: "bob", Scopes: policy.AllScopes(), Limits: policy.Limits{Repositories: []string{"admin/packages"}}})
+	h.mint("bob, delete only", directory.Mint{User: "bob", Scopes: []policy.Scope{policy.DeletePackages}})
+	h.mint("admin, limited", directory.Mint{Scopes: policy.AllScopes(), Limits: policy.Limits{Repositories: []string{"bob/packages"}}})
 }
 
-func (h *house) token(who string, m directory.Mint) {
-	h.t.Helper()
-	secret, _, err := h.dir.MintToken(h.t.Context(), h.admin, m)
-	h.must(err)
-	h.tokens[who] = secret.Reveal()
+func (h *house) mint(who string, m directory.Mint) {
+	h.T.Helper()
+	secret, _, err := h.Directory.MintToken(h.T.Context(), h.Admin, m)
+	h.Must(err)
+	h.Tokens[who] = secret.Reveal()
 }
 
-func (h *house) open(index cache.Index) {
+func (h *house) open() {
 	far, err := npmtest.Start()
-	h.must(err)
-	client, err := upstream.New(upstream.Config{ID: "far", URL: far.URL}, upstream.NewTransport(upstream.Options{
-		Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
-	}))
-	h.must(err)
-	engine, err := registry.New(registry.Options{Store: memory.NewStore(), Index: index, Locks: &refs.Locks{}, Room: room{}, Access: h.dir, Clock: noon})
-	h.must(err)
-	h.t.Cleanup(func() {
-		client.CloseIdle()
-		far.Close()
-		if err := engine.Close(); err != nil {
-			h.t.Error(err)
-		}
-	})
-	mount := engine.Registry(registry.Spec{Name: "npm", Format: npm.New(npm.Options{Clock: noon}), Hosted: true,
-		Upstreams: func(context.Context) ([]registry.Source, error) {
-			return []registry.Source{{ID: "far", Fetcher: client}}, nil
-		},
-	})
-	book, err := rulebook.Open(h.t.Context(), index, rulebook.Options{Clock: noon})
-	h.must(err)
+	h.Must(err)
+	h.OpenEngine(registry.Options{})
+	h.T.Cleanup(far.Close)
+	mount := h.Engine.Registry(registry.Spec{Name: "npm", Format: npm.New(npm.Options{Clock: h.Clock.Now}), Hosted: true, Upstreams: h.Source("far", far.URL)})
+	book, err := rulebook.Open(h.T.Context(), h.Index, rulebook.Options{Clock: h.Clock.Now})
+	h.Must(err)
 	handlers, err := admin.New(admin.Options{
-		Directory: h.dir, Identifier: h.people, Pairing: h.people.Pairing(), Maintenance: idle{}, Rules: book, Audit: index,
+		Directory: h.Directory, Identifier: h.Accounts, Pairing: h.Accounts.Pairing(), Maintenance: idle{}, Rules: book, Audit: h.Index,
 		Registries: []admin.Registry{{Mount: mount, Hosted: true, Upstreams: []string{"far"}}},
 		Upstreams:  func(context.Context) []admin.Upstream { return nil },
 		Reload:     func(context.Context) error { return nil }, Metrics: admin.NewMetrics("test"),
 	})
-	h.must(err)
-	h.edge, err = proxy.New(proxy.Options{
-		Mounts: []proxy.Mount{mount}, Identifier: h.people, Authorizer: h.dir, Accounts: h.people, Handlers: handlers,
-	})
-	h.must(err)
+	h.Must(err)
+	h.Edge = h.OpenEdge(proxy.Options{Mounts: []proxy.Mount{mount}, Handlers: handlers})
 }
 
-func (h *house) must(err error) {
-	h.t.Helper()
-	if err != nil {
-		h.t.Fatal(err)
-	}
-}
-
-func publication(t *testing.T, name string) string {
+func publication(t testing.TB, name string) string {
 	t.Helper()
 	manifest := map[string]any{"name": name, "version": "1.0.0"}
 	tarball, err := npmtest.Pack(map[string][]byte{"package.json": fmt.Appendf(nil, `{"name":%q,"version":"1.0.0"}`, name)})
@@ -170,10 +111,10 @@ func publication(t *testing.T, name string) string {
 }
 
 func (h *house) publish(at, name string) {
-	h.t.Helper()
-	rec := h.ask(request{method: "PUT", path: at + escaped(name), body: publication(h.t, name)}, "admin")
+	h.T.Helper()
+	rec := h.ask(request{method: "PUT", path: at + escaped(name), body: publication(h.T, name)}, "admin")
 	if rec.Code != 201 {
-		h.t.Fatalf("publish %s: %d %s", name, rec.Code, rec.Body)
+		h.T.Fatalf("publish %s: %d %s", name, rec.Code, rec.Body)
 	}
 }
 
@@ -197,22 +138,14 @@ func (r request) about(name string) request {
 }
 
 func (h *house) ask(q request, who string) *httptest.ResponseRecorder {
-	h.t.Helper()
-	r := httptest.NewRequestWithContext(h.t.Context(), q.method, q.path, strings.NewReader(q.body))
-	r.RemoteAddr = here.String() + ":1"
-	r.Header.Set("X-Request-Id", "the-same-for-both")
-	if h.tokens[who] != "" {
-		r.Header.Set("Authorization", "Bearer "+h.tokens[who])
-	}
+	h.T.Helper()
+	lines := append([]string{"X-Request-Id: the-same-for-both"}, q.lines...)
 	if strings.HasPrefix(q.body, "{") {
-		r.Header.Set("Content-Type", "application/json")
+		lines = append(lines, "Content-Type: application/json")
 	}
-	for _, line := range q.lines {
-		key, value, _ := strings.Cut(line, ": ")
-		r.Header.Set(key, value)
-	}
+	r := h.Request(q.method, q.path, who, strings.NewReader(q.body), lines...)
 	rec := httptest.NewRecorder()
-	h.edge.ServeHTTP(rec, r)
+	h.Edge.ServeHTTP(rec, r)
 	return rec
 }
 
@@ -232,7 +165,7 @@ func questions(at string) []request {
 		{method: "GET", path: at + "NAME", lines: []string{"Accept: application/vnd.npm.install-v1+json"}},
 		{method: "GET", path: at + "NAME", lines: []string{"If-None-Match: *"}},
 		{method: "GET", path: at + "NAME", lines: []string{"If-Match: \"x\""}},
-		{method: "GET", path: at + "NAME", lines: []string{"If-Modified-Since: " + noon().Format(http.TimeFormat)}},
+		{method: "GET", path: at + "NAME", lines: []string{"If-Modified-Since: " + clocktest.New(0).Now().Format(http.TimeFormat)}},
 		{method: "GET", path: at + "NAME/-/BARE-1.0.0.tgz", lines: []string{"Range: bytes=0-0"}},
 		{method: "GET", path: at + "NAME/-/BARE-1.0.0.tgz", lines: []string{"Range: bytes=999999999-"}},
 		{method: "PUT", path: at + "NAME", body: `{"_id":"PURL","users":{"bob":true}}`, lines: []string{"npm-command: star"}},
@@ -305,17 +238,17 @@ func TestThreat08NothingTellsHiddenFromMissing(t *testing.T) {
 
 // same fails if the replies about two names differ in more than the name.
 func (h *house) same(q request, who, hidden, absent string) {
-	h.t.Helper()
+	h.T.Helper()
 	absentBody := strings.ReplaceAll(q.about(absent).body, hidden, absent)
 	if strings.Contains(q.body, "_attachments") {
-		absentBody = publication(h.t, absent)
+		absentBody = publication(h.T, absent)
 	}
 	x := shown(h.ask(q.about(hidden), who))
 	q = q.about(absent)
 	q.body = absentBody
 	y := strings.ReplaceAll(shown(h.ask(q, who)), "absent", "hidden")
 	if x != y {
-		h.t.Errorf("%q: %s %s %v\nthere   %.400s\nmissing %.400s", who, q.method, q.path, q.lines, x, y)
+		h.T.Errorf("%q: %s %s %v\nthere   %.400s\nmissing %.400s", who, q.method, q.path, q.lines, x, y)
 	}
 }
 

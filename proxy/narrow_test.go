@@ -18,13 +18,13 @@ func TestThreat06ContainerTokensAreForContainers(t *testing.T) {
 	for _, name := range []string{"@acme/hidden", "claimed-hidden", "fresh", "hidden"} {
 		grants = append(grants, policy.Grant{Format: "oci", Package: name, Actions: all})
 	}
-	for who, actor := range map[string]policy.Subject{"admin": h.admin, "guest": {}} {
-		made, err := h.dir.MintBearer(t.Context(), actor, grants)
-		h.must(err)
-		h.tokens[who+"'s bearer"] = made.Secret
+	for who, actor := range map[string]policy.Subject{"admin": h.Admin, "guest": {}} {
+		made, err := h.Directory.MintBearer(t.Context(), actor, grants)
+		h.Must(err)
+		h.Tokens[who+"'s bearer"] = made.Secret
 	}
 	const login = `{"_id":"org.couchdb.user:admin","name":"admin","password":"`
-	for who, secret := range h.tokens {
+	for who, secret := range h.Tokens {
 		if !strings.HasSuffix(who, "bearer") {
 			continue
 		}
@@ -50,7 +50,7 @@ func TestThreat06ContainerTokensAreForContainers(t *testing.T) {
 			}
 		}
 	}
-	if rec := h.ask(request{method: "PUT", path: "/npm/-/user/org.couchdb.user:admin", body: login + h.tokens["admin"] + `"}`}, ""); rec.Code != 201 {
+	if rec := h.ask(request{method: "PUT", path: "/npm/-/user/org.couchdb.user:admin", body: login + h.Tokens["admin"] + `"}`}, ""); rec.Code != 201 {
 		t.Errorf("the login itself: %d %s", rec.Code, rec.Body)
 	}
 }

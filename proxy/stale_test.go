@@ -12,6 +12,7 @@ import (
 
 	"larder/policy"
 	"larder/policy/directory"
+	"larder/proxy/proxytest"
 )
 
 // connection is one HTTP/2 connection to a house, which every request must use.
@@ -22,29 +23,29 @@ type connection struct {
 }
 
 func (h *house) connect() *connection {
-	s := httptest.NewUnstartedServer(h.edge)
+	s := httptest.NewUnstartedServer(h.Edge)
 	s.EnableHTTP2 = true
 	s.StartTLS()
-	h.t.Cleanup(s.Close)
+	h.T.Cleanup(s.Close)
 	return &connection{h: h, server: s}
 }
 
 func (c *connection) want(status int, path, token string) {
-	c.h.t.Helper()
+	c.h.T.Helper()
 	trace := &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
 		if c.used > 0 && !got.Reused || got.Conn.(*tls.Conn).ConnectionState().NegotiatedProtocol != "h2" {
-			c.h.t.Errorf("request %d: another connection, or none of HTTP/2", c.used)
+			c.h.T.Errorf("request %d: another connection, or none of HTTP/2", c.used)
 		}
 		c.used++
 	}}
-	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(c.h.t.Context(), trace), "GET", c.server.URL+path, nil)
-	c.h.must(err)
+	r, err := http.NewRequestWithContext(httptrace.WithClientTrace(c.h.T.Context(), trace), "GET", c.server.URL+path, nil)
+	c.h.Must(err)
 	r.Header.Set("Authorization", "Bearer "+token)
 	resp, err := c.server.Client().Do(r)
-	c.h.must(err)
-	c.h.must(resp.Body.Close())
+	c.h.Must(err)
+	c.h.Must(resp.Body.Close())
 	if resp.StatusCode != status {
-		c.h.t.Errorf("GET %s: %d, want %d", path, resp.StatusCode, status)
+		c.h.T.Errorf("GET %s: %d, want %d", path, resp.StatusCode, status)
 	}
 }
 
@@ -52,12 +53,12 @@ func (c *connection) want(status int, path, token string) {
 // request, on a connection that is open since, and for what was made of it.
 func TestThreat29StalePermissions(t *testing.T) {
 	h := newHouse(t)
-	ctx, dir := t.Context(), h.dir
+	ctx, dir := t.Context(), h.Directory
 	c := h.connect()
 	const doc, file, own = "/npm/@acme%2fhidden", "/npm/@acme/hidden/-/hidden-1.0.0.tgz", "/npm/-/whoami"
-	rita, mia := h.tokens["rita"], h.tokens["mia"]
-	session, err := h.people.Login(ctx, here, "rita", rita)
-	h.must(err)
+	rita, mia := h.Tokens["rita"], h.Tokens["mia"]
+	session, err := h.Accounts.Login(ctx, proxytest.Here(), "rita", rita)
+	h.Must(err)
 	both := func(status int, paths ...string) {
 		t.Helper()
 		for _, path := range paths {
@@ -66,36 +67,36 @@ func TestThreat29StalePermissions(t *testing.T) {
 		}
 	}
 	both(200, doc, file, own)
-	h.must(dir.Grant(ctx, h.admin, "acme/packages", "rita", policy.RoleNone))
+	h.Must(dir.Grant(ctx, h.Admin, "acme/packages", "rita", policy.RoleNone))
 	both(404, doc, file)
-	h.must(dir.Grant(ctx, h.admin, "acme/packages", "rita", policy.RoleRead))
+	h.Must(dir.Grant(ctx, h.Admin, "acme/packages", "rita", policy.RoleRead))
 	both(200, doc, file)
-	h.must(dir.Suspend(ctx, h.admin, "rita"))
+	h.Must(dir.Suspend(ctx, h.Admin, "rita"))
 	both(401, doc, file, own)
-	h.must(dir.Resume(ctx, h.admin, "rita"))
+	h.Must(dir.Resume(ctx, h.Admin, "rita"))
 	both(200, doc, file, own)
-	_, err = dir.CreateTeam(ctx, h.admin, "acme", "core")
-	h.must(err)
-	h.must(dir.Grant(ctx, h.admin, "acme/packages", "@core", policy.RoleRead))
+	_, err = dir.CreateTeam(ctx, h.Admin, "acme", "core")
+	h.Must(err)
+	h.Must(dir.Grant(ctx, h.Admin, "acme/packages", "@core", policy.RoleRead))
 	in := directory.TeamMember{Org: "acme", Team: "core", User: "mia"}
 	for _, end := range []func() error{
-		func() error { return dir.SetTeamMember(ctx, h.admin, in, false) },
-		func() error { return dir.Grant(ctx, h.admin, "acme/packages", "@core", policy.RoleNone) },
-		func() error { return dir.DeleteTeam(ctx, h.admin, "acme", "core") },
+		func() error { return dir.SetTeamMember(ctx, h.Admin, in, false) },
+		func() error { return dir.Grant(ctx, h.Admin, "acme/packages", "@core", policy.RoleNone) },
+		func() error { return dir.DeleteTeam(ctx, h.Admin, "acme", "core") },
 	} {
-		h.must(dir.Grant(ctx, h.admin, "acme/packages", "@core", policy.RoleRead))
-		h.must(dir.SetTeamMember(ctx, h.admin, in, true))
+		h.Must(dir.Grant(ctx, h.Admin, "acme/packages", "@core", policy.RoleRead))
+		h.Must(dir.SetTeamMember(ctx, h.Admin, in, true))
 		c.want(200, file, mia)
-		h.must(end())
+		h.Must(end())
 		c.want(404, file, mia)
 	}
-	h.must(dir.SetOrganization(ctx, h.admin, "acme", directory.OrgSettings{BaseRole: new(policy.RoleRead)}))
+	h.Must(dir.SetOrganization(ctx, h.Admin, "acme", directory.OrgSettings{BaseRole: new(policy.RoleRead)}))
 	c.want(200, file, mia)
-	h.must(dir.SetMember(ctx, h.admin, "acme", "mia", ""))
+	h.Must(dir.SetMember(ctx, h.Admin, "acme", "mia", ""))
 	c.want(404, file, mia)
-	who, err := dir.Authenticate(ctx, rita, here)
-	h.must(err)
-	h.must(dir.RevokeToken(ctx, who, who.TokenID))
+	who, err := dir.Authenticate(ctx, rita, proxytest.Here())
+	h.Must(err)
+	h.Must(dir.RevokeToken(ctx, who, who.TokenID))
 	both(401, doc, file, own, "/npm/-/ping")
 }
 
@@ -103,18 +104,18 @@ func TestThreat29StalePermissions(t *testing.T) {
 // its token.
 func TestThreat07OneVerdictForEveryCarrier(t *testing.T) {
 	h := newHouse(t)
-	_, made, err := h.dir.MintToken(t.Context(), h.admin, directory.Mint{User: "rita", Scopes: policy.AllScopes()})
-	h.must(err)
-	h.token("ended", directory.Mint{User: "rita", Scopes: policy.AllScopes()})
-	ended, err := h.dir.Authenticate(t.Context(), h.tokens["ended"], here)
-	h.must(err)
-	h.must(h.dir.RevokeToken(t.Context(), h.admin, ended.TokenID))
-	h.must(h.dir.RevokeToken(t.Context(), h.admin, made.ID))
-	h.token("narrow", directory.Mint{User: "rita", Scopes: []policy.Scope{policy.ReadPackages}, Limits: policy.Limits{CIDRs: []string{"198.51.100.0/24"}}})
-	h.tokens["garbage"] = "eyJhbGciOiJub25lIn0.e30."
+	_, made, err := h.Directory.MintToken(t.Context(), h.Admin, directory.Mint{User: "rita", Scopes: policy.AllScopes()})
+	h.Must(err)
+	h.mint("ended", directory.Mint{User: "rita", Scopes: policy.AllScopes()})
+	ended, err := h.Directory.Authenticate(t.Context(), h.Tokens["ended"], proxytest.Here())
+	h.Must(err)
+	h.Must(h.Directory.RevokeToken(t.Context(), h.Admin, ended.TokenID))
+	h.Must(h.Directory.RevokeToken(t.Context(), h.Admin, made.ID))
+	h.mint("narrow", directory.Mint{User: "rita", Scopes: []policy.Scope{policy.ReadPackages}, Limits: policy.Limits{CIDRs: []string{"198.51.100.0/24"}}})
+	h.Tokens["garbage"] = "eyJhbGciOiJub25lIn0.e30."
 	basic := func(s string) string { return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(s)) }
 	for _, who := range []string{"admin", "rita", "bob", "mia", "admin, limited", "bob, delete only", "ended", "narrow", "garbage"} {
-		secret := h.tokens[who]
+		secret := h.Tokens[who]
 		carriers := map[string]string{
 			"Bearer": "Authorization: Bearer " + secret, "token": "Authorization: token " + secret, "bare": "Authorization: " + secret,
 			"Basic": basic("rita:" + secret), "Basic of anybody": basic("__token__:" + secret), "key": "X-NuGet-ApiKey: " + secret,
