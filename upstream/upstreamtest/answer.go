@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"larder/upstream/upstreamtest/faulty"
 )
 
 // Answer is one scripted reply. The zero value is an empty 200.
@@ -39,22 +41,15 @@ type Answer struct {
 }
 
 func (a Answer) write(w http.ResponseWriter, r *http.Request, done <-chan struct{}) {
-	ctx, cancel := context.WithCancel(r.Context())
+	ctx, cancel := faulty.Until(r.Context(), done)
 	defer cancel()
-	go func() {
-		select {
-		case <-done:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	if a.Wait != nil {
 		select {
 		case <-a.Wait:
 		case <-ctx.Done():
 		}
 	}
-	pause(ctx, a.Delay)
+	faulty.Pause(ctx, a.Delay)
 	if a.NoReply || ctx.Err() != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -128,9 +123,8 @@ func (a Answer) payload(h http.Header, r *http.Request) []byte {
 			body = b.Bytes()
 		}
 	}
-	if a.Wrong && len(body) > 0 {
-		body = bytes.Clone(body)
-		body[len(body)/2] ^= 1
+	if a.Wrong {
+		body = faulty.Flipped(body)
 	}
 	return body
 }
@@ -200,7 +194,7 @@ func (w *faultWriter) Write(p []byte) (int, error) {
 			if every == 0 {
 				every = 10 * time.Millisecond
 			}
-			pause(w.ctx, every)
+			faulty.Pause(w.ctx, every)
 		}
 	}
 	return total, nil
@@ -240,18 +234,6 @@ func (w *faultWriter) fault() {
 func (w *faultWriter) end(method string) {
 	if method != http.MethodHead && (w.answer.Cut || w.answer.Stall) && w.sent > 0 {
 		w.fault()
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
 	}
 }
 

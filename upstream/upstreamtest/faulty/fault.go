@@ -59,16 +59,9 @@ func (s *Server) fault(escaped string) Fault {
 
 // reply sends a with the faults of f. wake ends delays and stalls.
 func (f Fault) reply(w http.ResponseWriter, q *http.Request, wake <-chan struct{}, a Answer) {
-	ctx, cancel := context.WithCancel(q.Context())
+	ctx, cancel := Until(q.Context(), wake)
 	defer cancel()
-	go func() {
-		select {
-		case <-wake:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	pause(ctx, f.Delay)
+	Pause(ctx, f.Delay)
 	h := w.Header()
 	if f.Status != 0 {
 		f.refuse(w, q)
@@ -87,9 +80,8 @@ func (f Fault) reply(w http.ResponseWriter, q *http.Request, wake <-chan struct{
 		a.part(q, h)
 	}
 	body := a.Body
-	if f.Wrong && len(body) > 0 {
-		body = append([]byte(nil), body...)
-		body[len(body)/2] ^= 1
+	if f.Wrong {
+		body = Flipped(body)
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(a.Status)
@@ -168,18 +160,6 @@ func (f Fault) send(ctx context.Context, w http.ResponseWriter, body []byte) {
 		_ = http.NewResponseController(w).Flush()
 		body, sent = body[n:], sent+n
 		due := time.Duration(float64(sent) / float64(f.Rate) * float64(time.Second))
-		pause(ctx, due-time.Since(start))
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
+		Pause(ctx, due-time.Since(start))
 	}
 }

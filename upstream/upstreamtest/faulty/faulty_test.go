@@ -21,20 +21,7 @@ func started(t *testing.T, a Answer) *Server {
 
 func ask(t *testing.T, method, address string, body io.Reader, fields ...string) (*http.Response, []byte, error) {
 	t.Helper()
-	q, err := http.NewRequestWithContext(t.Context(), method, address, body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i+1 < len(fields); i += 2 {
-		q.Header.Set(fields[i], fields[i+1])
-	}
-	w, err := http.DefaultTransport.RoundTrip(q)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer w.Body.Close()
-	got, err := io.ReadAll(w.Body)
-	return w, got, err
+	return Question{Method: method, URL: address, Body: body, Fields: fields}.Ask(t.Context())
 }
 
 func TestFaults(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"larder/upstream/upstreamtest/faulty"
 )
 
 func started(t *testing.T, opt Options) *Registry {
@@ -26,20 +28,7 @@ func started(t *testing.T, opt Options) *Registry {
 // ask sends one request and follows no redirect. fields are names and values.
 func ask(t *testing.T, method, address string, fields ...string) (*http.Response, []byte, error) {
 	t.Helper()
-	q, err := http.NewRequestWithContext(t.Context(), method, address, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i+1 < len(fields); i += 2 {
-		q.Header.Set(fields[i], fields[i+1])
-	}
-	w, err := http.DefaultTransport.RoundTrip(q)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer w.Body.Close()
-	body, err := io.ReadAll(w.Body)
-	return w, body, err
+	return faulty.Question{Method: method, URL: address, Fields: fields}.Ask(t.Context())
 }
 
 // want asks and checks the status.
