@@ -20,6 +20,9 @@ import (
 const (
 	defaultMaxManifest = 8 << 20 // bytes
 	maxDepth           = 64      // objects and arrays within each other
+	// maxTokens is how many names, values and brackets one may have: an empty
+	// descriptor is two bytes, and a hundred times that in memory.
+	maxTokens = 100_000
 	// maxNeeds is how many different blobs or manifests one may name.
 	maxNeeds = 1000
 	// maxAnnotations is how many bytes of annotations one with a subject may
@@ -31,23 +34,6 @@ const (
 // invalid is a 400 with MANIFEST_INVALID.
 func invalid(format string, args ...any) *fault {
 	return refuse(formats.ErrBadRequest, codeManifestInvalid, "the manifest "+format, args...)
-}
-
-// readManifest reads a manifest of at most limit bytes. announced is the length
-// that the client gave, -1 for none.
-func readManifest(src io.Reader, announced, limit int64) ([]byte, error) {
-	tooLarge := refuse(formats.ErrTooLarge, codeManifestInvalid, "the manifest is larger than the limit of %d bytes", limit)
-	if announced > limit {
-		return nil, tooLarge
-	}
-	body, err := io.ReadAll(io.LimitReader(src, limit+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the manifest: %w", err)
-	}
-	if int64(len(body)) > limit {
-		return nil, tooLarge
-	}
-	return body, nil
 }
 
 // checkManifest looks at a manifest as far as that goes without the image it is
@@ -85,7 +71,7 @@ func checkSyntax(body []byte) error {
 	if kind := dec.PeekKind(); kind != '{' && kind != 0 {
 		return invalid("is no JSON object")
 	}
-	for {
+	for n := 0; ; n++ {
 		_, err := dec.ReadToken()
 		switch {
 		case err == io.EOF && dec.InputOffset() == 0:
@@ -98,12 +84,27 @@ func checkSyntax(body []byte) error {
 			return invalid("ends in the middle")
 		case err != nil:
 			return invalid("is not valid JSON at byte %d", dec.InputOffset())
+		case n == maxTokens:
+			return invalid("has more than %d names and values", maxTokens)
 		case dec.StackDepth() > maxDepth:
 			return invalid("is nested deeper than %d levels", maxDepth)
 		case dec.StackDepth() == 0 && hasMore(dec):
 			return invalid("has something behind its end")
 		}
 	}
+}
+
+// tooMany reports whether JSON has more than maxTokens. What is wrong with it
+// otherwise is for whoever decodes it.
+func tooMany(body []byte) bool {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	for range maxTokens {
+		if _, err := dec.ReadToken(); err != nil {
+			return false
+		}
+	}
+	_, err := dec.ReadToken()
+	return err == nil
 }
 
 // hasMore reports whether anything but white space follows.

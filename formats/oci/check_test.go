@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -224,35 +222,6 @@ func TestManifestsPushedByDigest(t *testing.T) {
 	_, err := checkManifest([]string{typeImage}, digestOf(cache.SHA256, body), nil)
 	mustSay(t, "order", err, "400 MANIFEST_INVALID is empty")
 }
-
-func TestReadManifest(t *testing.T) {
-	for _, c := range []struct {
-		body      string
-		announced int64
-		ok        bool
-	}{
-		{"12345678", 8, true}, {"12345678", -1, true}, {"", 0, true}, {"123456789", -1, false}, {"123456789", 9, false},
-	} {
-		got, err := readManifest(strings.NewReader(c.body), c.announced, 8)
-		if (err == nil) != c.ok || c.ok && string(got) != c.body {
-			t.Errorf("%+v: %q, %v", c, got, err)
-		}
-		if err != nil {
-			mustSay(t, c.body, err, "413 MANIFEST_INVALID limit of 8 bytes")
-		}
-	}
-	broken := errors.New("cut")
-	if _, err := readManifest(io.MultiReader(strings.NewReader("1"), failingReader{broken}), -1, 8); !errors.Is(err, broken) {
-		t.Errorf("a cut body: %v", err)
-	}
-	if _, err := readManifest(failingReader{broken}, 9, 8); errors.Is(err, broken) {
-		t.Error("a body that is too large was read")
-	}
-}
-
-type failingReader struct{ err error }
-
-func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
 
 func TestNeeds(t *testing.T) {
 	m, err := checkManifest([]string{typeIndex}, "", []byte(indexOf([]string{desc(typeDockerImage, "m"), desc(layerType, "b"), desc(typeIndex, "i")})))

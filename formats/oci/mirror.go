@@ -37,7 +37,7 @@ func (s *serving) manifest(d digest) formats.File {
 			Accept: accepted, Limit: s.maxManifest,
 		})
 		f.Check = func(src io.Reader, mediaType string) (formats.FileFacts, error) {
-			return factsOf(s.t.name, src, mediaType)
+			return s.mirrored(src, mediaType)
 		}
 	}
 	return f
@@ -85,6 +85,18 @@ func checkType(mediaType string) error {
 		"the upstream has this image as a manifest of schema 1 only, which is not taken: its owner can push it again with a current client")
 }
 
+// mirrored looks at an upstream's manifest, which has arrived whole, in its turn.
+func (s *serving) mirrored(src io.Reader, mediaType string) (formats.FileFacts, error) {
+	// It is looked at for everybody who waits for it, and whoever asked first may
+	// have left. No client is waited for: the turn comes.
+	leave, err := s.turns.wait(context.WithoutCancel(s.r.Context()))
+	if err != nil {
+		return formats.FileFacts{}, err
+	}
+	defer leave()
+	return factsOf(s.t.name, src, mediaType)
+}
+
 // factsOf looks at an upstream's manifest. Its bytes are what their digest says,
 // so that nothing is held against them but what makes them no manifest at all;
 // what they name is for the rules about images.
@@ -92,6 +104,9 @@ func factsOf(name string, src io.Reader, mediaType string) (formats.FileFacts, e
 	body, err := io.ReadAll(src)
 	if err != nil {
 		return formats.FileFacts{}, err
+	}
+	if tooMany(body) {
+		return formats.FileFacts{}, fmt.Errorf("the manifest of %s has more than %d names and values: %w", name, maxTokens, formats.ErrBadRequest)
 	}
 	var m manifest
 	if err := json.Unmarshal(body, &m.doc); err != nil || !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {

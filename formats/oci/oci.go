@@ -26,6 +26,7 @@ type Format struct {
 	maxBlob     int64       // bytes
 	maxManifest int64       // bytes
 	buffers     chan []byte // of uploads under way; nil ones are yet to be made
+	turns       *turns      // of manifests
 }
 
 // New builds the format.
@@ -38,7 +39,7 @@ func New(opt Options) *Format {
 	}
 	f := &Format{
 		mirror: opt.Mirror, library: opt.Library, maxBlob: opt.MaxBlob, maxManifest: defaultMaxManifest,
-		buffers: make(chan []byte, largeCopies),
+		buffers: make(chan []byte, largeCopies), turns: newTurns(),
 	}
 	for range largeCopies {
 		f.buffers <- nil

@@ -19,15 +19,15 @@ import (
 // servePush takes a manifest: its checks by itself, then what it needs, and then
 // all of it in one transaction with its tags.
 func (s *serving) servePush() error {
-	body, err := readManifest(s.r.Body, s.r.ContentLength, s.maxManifest)
+	in, err := s.receiveManifest()
 	if err != nil {
 		return err
 	}
-	m, err := checkManifest(s.r.Header["Content-Type"], s.t.digest, body)
+	defer s.drop(in.up)
+	m, known, err := s.examine(in)
 	if err != nil {
 		return err
 	}
-	known := m.facts(s.config(m))
 	about, err := known.encode()
 	if err != nil {
 		return err
@@ -35,11 +35,10 @@ func (s *serving) servePush() error {
 	if err := s.settle(known.repository()); err != nil {
 		return err
 	}
-	blob, err := s.store(m, body)
-	if err != nil {
+	if err := in.up.Keep(s.r.Context()); err != nil {
 		return err
 	}
-	err = s.change(policy.Publish, func(tx formats.Tx) error { return s.put(tx, m, m.release(s.t.name, about, blob)) })
+	err = s.change(policy.Publish, func(tx formats.Tx) error { return s.put(tx, m, m.release(s.t.name, about, in.blob)) })
 	var absent *formats.MissingError
 	if errors.As(err, &absent) {
 		return missing(s.t.name, m.named(s.t.name, absent.Names))
@@ -58,23 +57,34 @@ func (s *serving) servePush() error {
 }
 
 // config reads the config of an image that is to be pushed, for what it says of
-// it. One that is not there is found missing later.
-func (s *serving) config(m *manifest) []byte {
+// it: nil for none. One that is not there, or is not what its descriptor says, is
+// found out later; one that cannot be read is a fault of ours.
+func (s *serving) config(m *manifest) ([]byte, error) {
 	c := m.doc.Config
 	if c == nil || !isConfig(c.MediaType) || *c.Size > maxConfig {
-		return nil
+		return nil, nil
 	}
 	f := s.blob(digest(c.Digest))
 	f.Head = false
 	held, err := s.Registry.File(s.r.Context(), f)
-	if err != nil {
-		return nil
+	var body []byte
+	if err == nil {
+		body, err = bytesOf(s.r.Context(), held, maxConfig)
 	}
-	body, err := bytesOf(s.r.Context(), held, maxConfig)
-	if err != nil {
-		return nil
+	for _, unusable := range append(refusals(), formats.ErrNotFound, formats.ErrNoVersion, formats.ErrTooLarge) {
+		if errors.Is(err, unusable) {
+			return nil, nil
+		}
 	}
-	return body
+	if err != nil {
+		return nil, fmt.Errorf("read the config of %s: %w", s.t.name, err)
+	}
+	return body, nil
+}
+
+// refusals are what policy says no with.
+func refusals() []error {
+	return []error{policy.ErrDenied, policy.ErrHidden, policy.ErrUnauthenticated}
 }
 
 // settle puts an image that has no manifest yet into the repository that it says
@@ -105,7 +115,7 @@ func (s *serving) settle(repository string) error {
 		}
 		return tx.Save(p)
 	})
-	for _, refusal := range []error{policy.ErrDenied, policy.ErrHidden, policy.ErrUnauthenticated, formats.ErrNotFound, formats.ErrConflict} {
+	for _, refusal := range append(refusals(), formats.ErrNotFound, formats.ErrConflict) {
 		if errors.Is(err, refusal) {
 			return nil
 		}
@@ -133,23 +143,6 @@ func bytesOf(ctx context.Context, c *formats.Content, most int64) ([]byte, error
 		err = fmt.Errorf("a file of more than %d bytes: %w", most, formats.ErrTooLarge)
 	}
 	return body, err
-}
-
-// store keeps the bytes of a manifest for the change that is to follow.
-func (s *serving) store(m *manifest, body []byte) (cache.Blob, error) {
-	up, err := s.Registry.Upload(s.r.Context(), s.uploadOptions(m.size, m.digest.algorithm()))
-	if err != nil {
-		return cache.Blob{}, err
-	}
-	defer s.drop(up)
-	if _, err := up.Write(body); err != nil {
-		return cache.Blob{}, err
-	}
-	blob, err := verify(up, m.digest)
-	if err != nil {
-		return blob, err
-	}
-	return blob, up.Keep(s.r.Context())
 }
 
 // release is the manifest as a version of the image.
