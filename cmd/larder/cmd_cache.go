@@ -22,7 +22,7 @@ func cacheCommand() *cobra.Command {
 	var dry bool
 	gc := &cobra.Command{
 		Use: "gc", Short: "Delete what nobody needs any more",
-		Long:    "Delete bytes that no package and no cached answer refers to, and images without\na tag that the rules of retention let go. It runs while the server serves.",
+		Long:    "Delete bytes that no package and no cached answer refers to, and images without\na tag that the rules of retention let go, or that were about a deleted one. It runs while the server serves.",
 		Example: "  larder cache gc --dry-run", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := s.open()
@@ -68,7 +68,7 @@ func collected(cmd *cobra.Command, s *shared, r collection, dry bool) error {
 	}
 	err := s.show(cmd, r, func(w io.Writer) {
 		for _, v := range r.Retention.Named {
-			row(w, fmt.Sprintf("%s %s: it has had no tag for long", verb, v))
+			row(w, fmt.Sprintf("%s %s: no tag keeps it", verb, v))
 		}
 		if more := r.Retention.Versions - len(r.Retention.Named); more > 0 {
 			row(w, fmt.Sprintf("%s %d more that have no tag", verb, more))

@@ -77,7 +77,7 @@ func TestCmdCalls(t *testing.T) {
 		"pkg delete npm/tool --yes": {"DELETE /api/v1/package?dry_run=false&purl=pkg%3Anpm%2Ftool", `200 {"versions":["1.0.0"],"package":true}`, "pkg:npm/tool@1.0.0\npkg:npm/tool\n", ""},
 		"pkg delete npm/tool":       {"DELETE /api/v1/package?dry_run=true&purl=pkg%3Anpm%2Ftool", `200 {"versions":["1.0.0"],"package":true}`, "pkg:npm/tool@1.0.0\npkg:npm/tool\n", "nothing was changed: add --yes to do it\n"},
 		"pkg restore npm/tool@1":    {"POST /api/v1/package/restore?dry_run=false&purl=pkg%3Anpm%2Ftool%401", `200 {"versions":["1"]}`, "pkg:npm/tool@1\n", ""},
-		"cache gc --dry-run":        {"POST /api/v1/gc?dry_run=true", "200 {\"progress\":{\"done\":1}}\n{\"collection\":{\"blobs\":2,\"bytes\":3},\"retention\":{\"versions\":2,\"named\":[\"a/b sha256:0\"]}}", "would delete a/b sha256:0: it has had no tag for long\nwould delete 1 more that have no tag\nwould delete 2 blobs, 3 bytes (0 of them without a record); 0 leases ended\n", ""},
+		"cache gc --dry-run":        {"POST /api/v1/gc?dry_run=true", "200 {\"progress\":{\"done\":1}}\n{\"collection\":{\"blobs\":2,\"bytes\":3},\"retention\":{\"versions\":2,\"named\":[\"a/b sha256:0\"]}}", "would delete a/b sha256:0: no tag keeps it\nwould delete 1 more that have no tag\nwould delete 2 blobs, 3 bytes (0 of them without a record); 0 leases ended\n", ""},
 		"verify --repair":           {"POST /api/v1/verify?repair=true", "200 {\"progress\":{\"done\":1}}\n{\"verification\":{\"blobs\":2,\"bytes\":3,\"cached_damaged\":1,\"repaired\":1,\"findings\":[\"x is damaged\"]}}", "2 blobs, 3 bytes: 0 hosted and 1 cached damaged, 1 repaired\n", "x is damaged\n"},
 	} {
 		t.Run(line, func(t *testing.T) {

@@ -48,7 +48,8 @@ func (n *node) openContainers(format formats.Format) {
 		return m
 	}
 	n.containers.Hosted = add(own.Hosts, registry.Spec{
-		Name: config.Containers, Format: format, Hosted: own.Hosted, Retention: retention(own.Retention),
+		Name: config.Containers, Format: format, Hosted: own.Hosted,
+		Retention: retention(own.Retention), FollowSubject: own.FollowSubject,
 	})
 	for _, id := range ids {
 		name := config.MirrorName(id)

@@ -336,6 +336,9 @@ type Spec struct {
 	Upstreams func(ctx context.Context) ([]Source, error)
 	// Retention says which versions go by themselves; none: no version does.
 	Retention []Keep
+	// FollowSubject lets versions that are about another one, and have no tag, go
+	// after that was deleted; else only Retention takes them.
+	FollowSubject bool
 	// Hint, if not nil, returns a sentence for those who miss something here,
 	// such as how to configure an upstream; "" for none.
 	Hint func() string

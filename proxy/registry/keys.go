@@ -27,6 +27,7 @@ import (
 //	r tag                              file record of a rendered document
 //	n format 0 package                 the upstream that a name first came from, and when: dropped by ResetOrigin alone
 //	p format 0 package 0 a             head of a hosted package
+//	p format 0 package 0 f version 0 about  what is about the version went after it, and comes back with it
 //	p format 0 package 0 i version     sequence number of a version
 //	p format 0 package 0 k hash version     the version uses the file (hash: SHA-256 of its name)
 //	p format 0 package 0 r version 0 tag    the tag stands for the version
@@ -53,6 +54,7 @@ const (
 // The parts of a package. The head comes first, which listings count on.
 const (
 	partHead    = 'a'
+	partFollow  = 'f'
 	partVersion = 'i'
 	partUse     = 'k'
 	partTagged  = 'r'

@@ -49,20 +49,27 @@ const (
 	retainedWhy  = "retention of versions without a tag"
 )
 
+// rule is how one package is kept.
+type rule struct {
+	Keep
+	aged   bool // versions without a tag go by Keep
+	follow bool // those about another one go with it; see Spec.FollowSubject
+}
+
 // Retain retracts the versions that the registry's rules let go. It goes on where
 // a single package fails, and returns what failed.
 func (r *Registry) Retain(ctx context.Context, dry bool) (Retained, error) {
 	var out Retained
 	var errs []error
-	if _, ok := r.spec.Format.(Attacher); !ok || !r.spec.Hosted || len(r.spec.Retention) == 0 {
+	if _, ok := r.spec.Format.(Attacher); !ok || !r.spec.Hosted || len(r.spec.Retention) == 0 && !r.spec.FollowSubject {
 		return out, nil
 	}
 	for h, err := range r.heads(ctx, "") {
 		if err != nil {
 			return out, errors.Join(append(errs, err)...)
 		}
-		k, ok := r.keepFor(h.Name)
-		if !ok || h.LastSeq == 0 || h.Released || !h.Deleted.IsZero() {
+		k := r.ruleFor(h.Name)
+		if !k.aged && !k.follow || h.LastSeq == 0 || h.Released || !h.Deleted.IsZero() {
 			continue
 		}
 		if err := r.retainPackage(ctx, h.Name, k, dry, &out); err != nil {
@@ -75,17 +82,24 @@ func (r *Registry) Retain(ctx context.Context, dry bool) (Retained, error) {
 	return out, errors.Join(errs...)
 }
 
-// keepFor returns the first rule for a name.
-func (r *Registry) keepFor(pkg string) (Keep, bool) {
+// ruleFor returns the first rule for a name.
+func (r *Registry) ruleFor(pkg string) rule {
+	found := rule{follow: r.spec.FollowSubject}
 	for _, k := range r.spec.Retention {
 		if len(k.Match) == 0 || slices.ContainsFunc(k.Match, func(p string) bool { return policy.Match(p, pkg) }) {
-			return k, true
+			found.Keep, found.aged = k, true
+			break
 		}
 	}
-	return Keep{}, false
+	return found
 }
 
-func (r *Registry) retainPackage(ctx context.Context, pkg string, k Keep, dry bool, out *Retained) error {
+func (r *Registry) retainPackage(ctx context.Context, pkg string, k rule, dry bool, out *Retained) error {
+	if !k.aged {
+		if some, err := r.attachments(ctx, pkg); err != nil || !some {
+			return err
+		}
+	}
 	all, err := r.holdings(ctx, pkg)
 	if err != nil {
 		return err
@@ -118,9 +132,15 @@ type holding struct {
 	bytes   int64
 }
 
-// holdings reads all versions of a package that were not retracted.
-func (r *Registry) holdings(ctx context.Context, pkg string) ([]holding, error) {
-	var all []holding
+// stock is what a package has and had.
+type stock struct {
+	held []holding
+	gone map[string]time.Time // versions that were retracted, and when
+}
+
+// holdings reads all versions of a package.
+func (r *Registry) holdings(ctx context.Context, pkg string) (stock, error) {
+	all := stock{gone: map[string]time.Time{}}
 	var after []byte
 	for format := r.spec.Format.Name(); ; {
 		n := 0
@@ -135,13 +155,14 @@ func (r *Registry) holdings(ctx context.Context, pkg string) ([]holding, error) 
 				n++
 				after = releaseKey(format, pkg, s.seq, 0xffff)
 				if !s.Retracted.IsZero() {
+					all.gone[s.Version] = s.Retracted
 					continue
 				}
 				h, err := r.holding(v, pkg, s.Release)
 				if err != nil {
 					return err
 				}
-				all = append(all, h)
+				all.held = append(all.held, h)
 			}
 			return nil
 		})
@@ -184,22 +205,28 @@ func (r *Registry) holding(v cache.Reader, pkg string, rel *formats.Release) (ho
 }
 
 // lets returns the versions that a rule lets go, those before the ones they use.
-func (k Keep) lets(all []holding, now time.Time) []holding {
-	g := newTies(all)
-	old := func(i int) bool { return !all[i].tagged && now.Sub(all[i].since) >= k.Untagged }
+func (k rule) lets(all stock, now time.Time) []holding {
+	g := newTies(all.held)
 	kept := g.newest(k.Newest)
+	goes := func(i int) bool {
+		h := all.held[i]
+		return !h.tagged && g.free(i) && (k.old(h, now) && !kept[i] || k.follow && g.left(h, all.gone))
+	}
 	var gone []holding
 	for more := true; more; {
 		more = false
-		for i := range all {
-			if !g.gone[i] && old(i) && !kept[i] && g.free(i) {
+		for i := range all.held {
+			if !g.gone[i] && goes(i) {
 				g.drop(i)
-				gone, more = append(gone, all[i]), true
+				gone, more = append(gone, all.held[i]), true
 			}
 		}
 	}
 	return gone
 }
+
+// old says that a version without a tag has been kept long enough.
+func (k rule) old(h holding, now time.Time) bool { return k.aged && now.Sub(h.since) >= k.Untagged }
 
 // ties are what holds the versions of a package to each other.
 type ties struct {
@@ -239,6 +266,16 @@ func (g *ties) free(i int) bool {
 	return g.users[i] == 0 && (!attached || g.gone[s] || s == i)
 }
 
+// left says that what a version is about was here and went. One that came, or
+// came back, after that is about something that it does not need.
+func (g *ties) left(h holding, gone map[string]time.Time) bool {
+	if s, here := g.named[h.subject]; here {
+		return g.gone[s] && h.subject != h.version
+	}
+	at, was := gone[h.subject]
+	return was && !h.since.After(at)
+}
+
 func (g *ties) drop(i int) {
 	g.gone[i] = true
 	g.count(func(used int) { g.users[used]-- }, g.all[i])
@@ -262,7 +299,7 @@ func (g *ties) newest(n int) map[int]bool {
 
 // letGo retracts versions, but those that were tagged or used since, and returns
 // those that went.
-func (r *Registry) letGo(ctx context.Context, pkg string, part []holding, k Keep) ([]holding, error) {
+func (r *Registry) letGo(ctx context.Context, pkg string, part []holding, k rule) ([]holding, error) {
 	var went []holding
 	begin := func(w cache.Writer) (*tx, error) {
 		h, err := readHead(w, r.spec.Format.Name(), pkg)
@@ -276,7 +313,7 @@ func (r *Registry) letGo(ctx context.Context, pkg string, part []holding, k Keep
 		for _, h := range part {
 			ok, err := r.stillLoose(t, h, k)
 			if err == nil && ok {
-				err = t.Retract(h.version)
+				err = t.retractWith(h.version, h.subject)
 			}
 			switch {
 			case errors.As(err, new(*formats.UsedError)):
@@ -292,7 +329,7 @@ func (r *Registry) letGo(ctx context.Context, pkg string, part []holding, k Keep
 }
 
 // stillLoose looks again, in the transaction, at what was found before it.
-func (r *Registry) stillLoose(t *tx, was holding, k Keep) (bool, error) {
+func (r *Registry) stillLoose(t *tx, was holding, k rule) (bool, error) {
 	rel, err := t.Release(was.version)
 	if errors.Is(err, formats.ErrNoVersion) || err == nil && !rel.Retracted.IsZero() {
 		return false, nil
@@ -301,17 +338,21 @@ func (r *Registry) stillLoose(t *tx, was holding, k Keep) (bool, error) {
 		return false, err
 	}
 	is, err := r.holding(t.w, t.name, rel)
-	if err != nil || is.tagged || t.now.Sub(is.since) < k.Untagged {
+	if err != nil || is.tagged {
 		return false, err
 	}
+	old := k.old(is, t.now)
 	if is.subject == "" || is.subject == is.version {
-		return true, nil
+		return old, nil
 	}
 	subject, err := t.Release(is.subject)
-	if errors.Is(err, formats.ErrNoVersion) {
-		return true, nil
+	switch {
+	case errors.Is(err, formats.ErrNoVersion):
+		return old, nil
+	case err != nil || subject.Retracted.IsZero():
+		return false, err
 	}
-	return err == nil && !subject.Retracted.IsZero(), err
+	return old || k.follow && !is.since.After(subject.Retracted), nil
 }
 
 // heads yields all packages of the registry's format that come after a name.

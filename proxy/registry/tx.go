@@ -40,6 +40,8 @@ type tx struct {
 	was    formats.Package // as it was loaded
 	saved  bool
 	done   []deed
+
+	returned int // versions that came back with others
 }
 
 // load reads the package before anything is done to it. One that belongs to
@@ -274,9 +276,9 @@ func (t *tx) Retract(version string) error {
 	return t.journal("deleted", version)
 }
 
-// Restore brings a retracted version back, while its bytes are kept. Errors:
-// formats.ErrNoVersion, formats.ErrConflict once the window is over or a file's
-// name is in use. A version that was not retracted is no error.
+// Restore brings a retracted version back, while its bytes are kept, and what went
+// after it because it was about it. Errors: formats.ErrNoVersion, formats.ErrConflict once
+// the window is over or a file's name is in use. A version that was not retracted is no error.
 func (t *tx) Restore(version string) error {
 	seq, rel, err := t.find(version)
 	if err != nil || rel.Retracted.IsZero() {
@@ -309,6 +311,9 @@ func (t *tx) Restore(version string) error {
 		return err
 	}
 	if err := t.retag(version); err != nil {
+		return err
+	}
+	if err := t.returnWith(version); err != nil {
 		return err
 	}
 	if len(rel.Uses)+len(rel.Terms) > 0 {

@@ -249,6 +249,9 @@ func (t *tx) revive(seq uint64, r *formats.Release) error {
 	if _, err := t.forgetTags(r.Version); err != nil {
 		return err
 	}
+	if err := t.leaveBehind(r.Version); err != nil {
+		return err
+	}
 	t.did("package.restore", r)
 	if err := t.journal("restored", r.Version); err != nil {
 		return err

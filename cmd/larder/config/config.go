@@ -106,6 +106,8 @@ type Registry struct {
 	// DefaultUpstream is asked for names that nobody has here; containers only.
 	DefaultUpstream string `key:"default_upstream"`
 	Retention       []Keep `key:"retention"` // containers; none: nothing goes by itself
+	// FollowSubject: what is about a deleted image, and has no tag, goes after it.
+	FollowSubject bool `key:"referrers_follow_subject"` // containers
 }
 
 // Keep is a rule of retention: which versions without a tag go by themselves. For
@@ -182,7 +184,7 @@ func Default(formats []string) Config {
 	}
 	for _, f := range formats {
 		c.Upstreams[f] = Upstream{Format: f, URL: Hide(Auto)}
-		r := Registry{Format: f, Hosted: true}
+		r := Registry{Format: f, Hosted: true, FollowSubject: true}
 		if f != Containers { // whose upstreams are mirrors of their own
 			r.Upstreams = []string{f}
 		}
@@ -205,7 +207,7 @@ func (u *Upstream) withDefaults(name string, formats []string) {
 }
 
 func (r *Registry) withDefaults(name string, formats []string) {
-	r.Hosted = true
+	r.Hosted, r.FollowSubject = true, true
 	r.Format = formatOf(name, formats)
 }
 

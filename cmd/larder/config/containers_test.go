@@ -20,7 +20,7 @@ func loadContainers(t *testing.T, text string, env ...string) (*Loaded, error) {
 func TestContainersByDefault(t *testing.T) {
 	l, err := loadContainers(t, "")
 	l = must(t, l, err)
-	if want := (Registry{Format: "oci", Hosted: true}); !reflect.DeepEqual(l.Registries["oci"], want) {
+	if want := (Registry{Format: "oci", Hosted: true, FollowSubject: true}); !reflect.DeepEqual(l.Registries["oci"], want) {
 		t.Errorf("the registry: %+v", l.Registries["oci"])
 	}
 	if u := l.Upstreams["oci"]; u.Format != "oci" || u.URL.Reveal() != Auto || !reflect.DeepEqual(l.Mirrors(), []string{"oci"}) {
