@@ -89,7 +89,7 @@ func TestEntriesReplaceTheDefaultOnes(t *testing.T) {
 	l, err := load(t, "upstreams:\n  npm: {url: http://a.upstream.example}\n  far: {format: maven, url: http://b.upstream.example, fresh: 1h}\n"+
 		"registries:\n  maven: null\n  npm: {hosted: false, upstreams: [npm]}\n")
 	l = must(t, l, err)
-	want := map[string]Registry{"npm": {Format: "npm", Upstreams: []string{"npm"}}}
+	want := map[string]Registry{"npm": {Format: "npm", Upstreams: []string{"npm"}, FollowSubject: true}}
 	if !reflect.DeepEqual(l.Registries, want) {
 		t.Errorf("registries %+v", l.Registries)
 	}
