@@ -50,6 +50,7 @@ type exporter struct {
 	to     *folder
 	base   layout
 	seen   map[string]bool // name and digest of manifests
+	held   map[string]bool // digests of all that is in the layout for these images
 	blobs  map[string]task
 	images []descriptor
 	about  []descriptor // what refers to them
@@ -73,10 +74,15 @@ func (e *Export) Run(ctx context.Context, sources []Source) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	x := &exporter{Export: e, to: to, seen: map[string]bool{}, blobs: map[string]task{}}
-	err = x.run(ctx, sources)
+	x := &exporter{Export: e, to: to, seen: map[string]bool{}, held: map[string]bool{}, blobs: map[string]task{}}
+	if tarred {
+		err = to.forget() // a tar has what was asked for now, and a folder what was ever
+	}
+	if err == nil {
+		err = x.run(ctx, sources)
+	}
 	if err == nil && tarred {
-		if err = to.pack(e.Out); err == nil {
+		if err = to.pack(e.Out, x.held); err == nil {
 			err = os.RemoveAll(place)
 		}
 	}
@@ -133,7 +139,7 @@ func (x *exporter) manifest(ctx context.Context, s Source, d descriptor, body []
 	case depth > maxDepth:
 		return fmt.Errorf("manifests name or refer to each other more than %d deep", maxDepth)
 	}
-	x.seen[key] = true
+	x.seen[key], x.held[d.Digest] = true, true
 	x.report.Manifests++
 	doc, err := decode(body)
 	if err != nil {
@@ -220,6 +226,7 @@ func (x *exporter) fetch(ctx context.Context) error {
 		if x.inBase(t.descriptor) {
 			continue
 		}
+		x.held[digest] = true
 		x.report.Blobs++
 		x.report.Bytes += t.Size
 		group.Go(func() error {

@@ -1,11 +1,16 @@
 package image_test
 
 import (
+	"archive/tar"
 	"bytes"
+	"encoding/json"
 	"errors"
+	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -229,6 +234,124 @@ func TestExportTags(t *testing.T) {
 	for _, name := range []string{`ref.name": "acme/app:v1"`, `ref.name": "acme/tool:v1"`} {
 		if err != nil || !strings.Contains(string(index), name) {
 			t.Errorf("%v: %s is not in %s", err, name, index)
+		}
+	}
+}
+
+// named are the names of the images in a layout.
+func named(t *testing.T, text []byte) []string {
+	t.Helper()
+	var index struct {
+		Manifests []struct{ Annotations map[string]string }
+	}
+	if err := json.Unmarshal(text, &index); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, m := range index.Manifests {
+		_, name, _ := strings.Cut(m.Annotations["larder.image.name"], "/")
+		names = append(names, name)
+	}
+	return names
+}
+
+// TestExportTwice: an image that is named twice is there once.
+func TestExportTwice(t *testing.T) {
+	s := newStage(t)
+	if _, err := s.export("acme/app:v1", "acme/app:v1"); err != nil {
+		t.Fatal(err)
+	}
+	index, err := os.ReadFile(filepath.Join(s.out, "index.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := named(t, index); !slices.Equal(names, []string{"acme/app:v1"}) {
+		t.Errorf("the layout has %q", names)
+	}
+}
+
+// TestExportTar: a tar has what was asked for, and nothing that another export to
+// the same place left behind when it was stopped, before its end or at it.
+func TestExportTar(t *testing.T) {
+	s := newStage(t)
+	other := s.must(s.Push("acme/secret", "v1", ocitest.Image{Layers: [][]byte{[]byte("secret")}}))
+	s.out += ".tar"
+	s.Fail(faulty.Fault{Prefix: "/v2/acme/secret/blobs/" + ocitest.Digest([]byte("secret")), Status: 500})
+	if _, err := s.export("acme/secret:v1"); err == nil {
+		t.Fatal("no layer, and no error")
+	}
+	s.Heal()
+	for range 2 {
+		if _, err := s.export("acme/app:v1"); err != nil {
+			t.Fatal(err)
+		}
+		parts := tarParts(t, s.out)
+		if names := named(t, parts["index.json"]); !slices.Equal(names, []string{"acme/app:v1"}) {
+			t.Errorf("the tar names %q", names)
+		}
+		if _, there := parts["blobs/"+strings.ReplaceAll(other.Digest, ":", "/")]; there || len(parts) != 5 {
+			t.Errorf("the tar has %q", slices.Sorted(maps.Keys(parts)))
+		}
+		if !bytes.Equal(parts["blobs/"+strings.ReplaceAll(ocitest.Digest(s.layer), ":", "/")], s.layer) {
+			t.Error("the tar has not the layer")
+		}
+		beside, err := os.ReadDir(filepath.Dir(s.out))
+		if err != nil || len(beside) != 1 {
+			t.Errorf("beside the tar: %v, %v", beside, err)
+		}
+		// The other export ends, but for its last step.
+		s.out = strings.TrimSuffix(s.out, ".tar") + ".tar.d"
+		if _, err := s.export("acme/secret:v1"); err != nil {
+			t.Fatal(err)
+		}
+		s.out = strings.TrimSuffix(s.out, ".d")
+	}
+}
+
+// TestExportTarStopped: what is half of a tar is in the folder that goes with it,
+// where the next run writes it anew, and not beside it for ever.
+func TestExportTarStopped(t *testing.T) {
+	s := newStage(t)
+	s.out += ".tar"
+	if err := os.MkdirAll(filepath.Join(s.out, "in the way"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.export("acme/app:v1"); err == nil {
+		t.Fatal("a folder is in the way, and no error")
+	}
+	half, err := filepath.Glob(filepath.Join(s.out+".d", ".parts", "*"))
+	if err != nil || len(half) != 1 {
+		t.Errorf("half a tar: %q, %v", half, err)
+	}
+	if err := os.RemoveAll(s.out); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.export("acme/app:v1"); err != nil {
+		t.Fatal(err)
+	}
+	if beside, err := os.ReadDir(filepath.Dir(s.out)); err != nil || len(beside) != 1 {
+		t.Errorf("beside the tar: %v, %v", beside, err)
+	}
+}
+
+func tarParts(t *testing.T, place string) map[string][]byte {
+	t.Helper()
+	file, err := os.Open(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	parts := map[string][]byte{}
+	for r := tar.NewReader(file); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return parts
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if parts[h.Name], err = io.ReadAll(r); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -46,10 +46,19 @@ func (f files) addJSON(mediaType string, v any) object {
 
 // name makes a manifest the image acme/app:v1 of the layout.
 func (f files) name(d object) files {
-	d["annotations"] = map[string]string{"larder.image.name": "far.example/acme/app:v1"}
-	f["index.json"], _ = json.Marshal(object{"schemaVersion": 2, "manifests": []any{d}})
+	return f.list(noted(d, "larder.image.name", "far.example/acme/app:v1"))
+}
+
+// list makes manifests the images of the layout.
+func (f files) list(entries ...any) files {
+	f["index.json"], _ = json.Marshal(object{"schemaVersion": 2, "manifests": entries}) // strings always encode
 	f["oci-layout"] = []byte(`{"imageLayoutVersion":"1.0.0"}`)
 	return f
+}
+
+func noted(d object, key, value string) object {
+	d["annotations"] = map[string]string{key: value}
+	return d
 }
 
 // image is a good one.
@@ -166,6 +175,10 @@ func TestHostileLayouts(t *testing.T) {
 		"a child that nobody left out": {func(f files) {
 			away := files{}.image()
 			f.name(f.addJSON(typeIndex, object{"schemaVersion": 2, "manifests": []any{f.image(), withMore(away)}}))
+		}, image.ErrLayout},
+		"two images of one name": {func(f files) {
+			other := f.addJSON(typeImage, object{"schemaVersion": 2, "config": f.add("application/x", []byte("{}")), "layers": []any{}})
+			f.list(noted(f.image(), "larder.image.name", "far.example/acme/app:v1"), noted(other, "larder.image.name", "near.example/acme/app:v1"))
 		}, image.ErrLayout},
 		"no manifest": {func(f files) { f.name(f.add("application/x", []byte("x"))) }, image.ErrLayout},
 	} {

@@ -83,6 +83,7 @@ func (x *importer) entries() ([]entry, error) {
 		return nil, err
 	}
 	var list []entry
+	digests := map[string]string{} // by name and tag
 	for _, d := range index {
 		if !d.isManifest() {
 			return nil, fmt.Errorf("the layout names %s, which is no manifest: %w", d.Digest, ErrLayout)
@@ -91,6 +92,11 @@ func (x *importer) entries() ([]entry, error) {
 		if err != nil {
 			return nil, err
 		}
+		name := e.name + ":" + e.tag
+		if was := digests[name]; e.tag != "" && was != "" && was != d.Digest {
+			return nil, fmt.Errorf("two images would be called %s, %s and %s: %w", name, was, d.Digest, ErrLayout)
+		}
+		digests[name] = d.Digest
 		list = append(list, e)
 	}
 	return list, nil

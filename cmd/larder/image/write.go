@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -166,14 +167,16 @@ func (f *folder) finish(images, about []descriptor) error {
 // list adds entries to a file of them.
 func (f *folder) list(name string, entries []descriptor) error {
 	index := document{SchemaVersion: 2, MediaType: typeIndex}
-	if old, err := readList(f, name); err == nil {
-		index.Manifests = slices.DeleteFunc(old, func(d descriptor) bool {
-			return slices.ContainsFunc(entries, func(e descriptor) bool { return e.Annotations[noteName] == d.Annotations[noteName] })
-		})
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	old, err := readList(f, name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	index.Manifests = append(index.Manifests, entries...)
+	for i, e := range slices.Concat(old, entries) {
+		later := entries[max(i+1-len(old), 0):]
+		if !slices.ContainsFunc(later, func(d descriptor) bool { return e.Annotations[noteName] == d.Annotations[noteName] }) {
+			index.Manifests = append(index.Manifests, e)
+		}
+	}
 	if len(index.Manifests) == 0 && name == aboutFile {
 		return nil
 	}
@@ -211,38 +214,49 @@ func giveTags(entries []descriptor) {
 	}
 }
 
-// pack writes the layout as a tar that is the same for the same layout, at first
-// beside its place.
-func (f *folder) pack(place string) (err error) {
-	to, err := os.CreateTemp(filepath.Dir(place), ".larder-image-")
+// forget takes back what the layout says that it has. The bytes stay.
+func (f *folder) forget() error {
+	for _, name := range []string{"index.json", aboutFile} {
+		if err := f.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// pack writes the layout, of its blobs those with a digest in keep, as a tar that
+// is the same for the same layout. It grows among the parts, so that one which was
+// stopped is written anew and does not stay.
+func (f *folder) pack(place string, keep map[string]bool) error {
+	if err := f.root.MkdirAll(parts, 0o755); err != nil {
+		return err
+	}
+	const part = parts + "/layout.tar"
+	to, err := f.root.Create(part)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(to.Name()))
-		}
-	}()
-	w := tar.NewWriter(to)
+	if err := errors.Join(f.packAll(to, keep), to.Chmod(0o644), to.Sync(), to.Close()); err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", place, err), f.root.Remove(part))
+	}
+	return os.Rename(filepath.Join(f.root.Name(), part), place)
+}
+
+func (f *folder) packAll(to io.Writer, keep map[string]bool) error {
 	names := []string{"oci-layout", "index.json"}
 	if _, err := f.root.Lstat(aboutFile); err == nil {
 		names = append(names, aboutFile)
 	}
-	err = fs.WalkDir(f.root.FS(), "blobs", func(name string, e fs.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() {
-			names = append(names, name)
-		}
-		return err
-	})
-	for _, name := range names { // WalkDir goes in the order of names
-		if err == nil {
-			err = f.packFile(w, name)
+	for _, digest := range slices.Sorted(maps.Keys(keep)) {
+		names = append(names, pathOf(digest))
+	}
+	w := tar.NewWriter(to)
+	for _, name := range names {
+		if err := f.packFile(w, name); err != nil {
+			return err
 		}
 	}
-	if err := errors.Join(err, w.Close(), to.Chmod(0o644), to.Sync(), to.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", place, err)
-	}
-	return os.Rename(to.Name(), place)
+	return w.Close()
 }
 
 func (f *folder) packFile(w *tar.Writer, name string) error {
