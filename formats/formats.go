@@ -34,6 +34,9 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrConflict: the caller worked from an old state. 409.
 	ErrConflict = errors.New("document update conflict")
+	// ErrDamaged: bytes that were published here are lost or not what they were.
+	// They are never served; publishing them again makes them whole. 500.
+	ErrDamaged = errors.New("hosted bytes are damaged")
 	// ErrTooLarge: a limit was passed; the sentence names it. 413.
 	ErrTooLarge = errors.New("too large")
 	// ErrTooMany: the caller has as much under way as one may have. 429.

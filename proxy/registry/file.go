@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +58,9 @@ func (b *bound) hostedFile(ctx context.Context, f formats.File, o *owned, res po
 		return nil, err
 	}
 	c, err := b.engine.open(ctx, rec, f)
+	if err == nil && f.Head && c.Bytes != nil {
+		err = b.engine.present(ctx, rec) // of which memory knows nothing
+	}
 	if err != nil && (ctx.Err() != nil || exhausted(err)) {
 		return nil, err
 	}
@@ -68,7 +72,7 @@ func (b *bound) hostedFile(ctx context.Context, f formats.File, o *owned, res po
 		}
 		b.engine.opt.Observer.Integrity(format, f.Package, "read", err)
 		// Not %w: to clients this is a fault of ours, not a file that is missing.
-		return nil, fmt.Errorf("stored file %s: %w: %v", f.Name, errDamaged, err)
+		return nil, fmt.Errorf("stored file %s: %w: %v", f.Name, formats.ErrDamaged, err)
 	}
 	if f.Head {
 		if err := b.engine.promise(ctx, k, rec, until); errors.Is(err, cache.ErrNotExist) {
@@ -84,9 +88,6 @@ func (b *bound) hostedFile(ctx context.Context, f formats.File, o *owned, res po
 func (b *bound) noFile(f formats.File) error {
 	return formats.Refuse(formats.ErrNoVersion, fmt.Sprintf("%s is not in the registry %s", f.Name, b.spec.Name))
 }
-
-// errDamaged is an internal fault: the bytes of a hosted file are not there.
-var errDamaged = errors.New("hosted bytes are damaged")
 
 // exhausted says that this process has too many files open: the bytes are all right.
 func exhausted(err error) bool {
@@ -162,13 +163,24 @@ func (e *Engine) open(ctx context.Context, rec *fileRecord, f formats.File) (*fo
 		return c, nil
 	}
 	defer file.Close()
-	body := make([]byte, rec.Size)
-	if _, err := io.ReadFull(file, body); err != nil {
+	if c.Bytes, err = rec.read(file); err != nil {
 		return nil, fmt.Errorf("blob %s: %w", rec.Digest, err)
 	}
-	e.memory.Add(memory, body)
-	c.Bytes = body
+	e.memory.Add(memory, c.Bytes)
 	return c, nil
+}
+
+// read takes a small body into memory. It is served from there for long, so
+// that it is worth to look once whether it is what it was. Errors: cache.ErrCorrupt.
+func (r *fileRecord) read(file io.Reader) ([]byte, error) {
+	body := make([]byte, r.Size)
+	if _, err := io.ReadFull(file, body); err != nil {
+		return nil, err
+	}
+	if sha256.Sum256(body) != r.Digest {
+		return nil, fmt.Errorf("its bytes have another digest: %w", cache.ErrCorrupt)
+	}
+	return body, nil
 }
 
 // present looks whether the bytes of a record are there, in its length: a client

@@ -118,6 +118,24 @@ func TestHeadOfLostBytes(t *testing.T) {
 	b.want(cached, fetched, formats.Miss)
 }
 
+// TestHeadOfLostBytesInMemory: of a hosted file that lies in memory still, the
+// store alone knows whether it will be here tomorrow.
+func TestHeadOfLostBytesInMemory(t *testing.T) {
+	b := newBench(t)
+	data := append([]byte("hosted"), text(1000)...)
+	f := b.publishedFile(data)
+	b.want(f, data, formats.Hosted)
+	if err := b.store.Delete(context.Background(), cache.Digest(sumOf(data).Value)); err != nil {
+		t.Fatal(err)
+	}
+	f.Head = true
+	if c, err := b.reader.File(context.Background(), f); !errors.Is(err, formats.ErrDamaged) || b.seen.integrity.Load() != 1 {
+		t.Errorf("%+v, %v, %d alarms", c, err, b.seen.integrity.Load())
+	}
+	f.Head = false
+	b.want(f, data, formats.Hosted)
+}
+
 // TestClientLeavesAHostedHit while its file lies in memory: it gets the file or
 // an error, and never neither.
 func TestClientLeavesAHostedHit(t *testing.T) {

@@ -85,7 +85,7 @@ func nowhere(context.Context) (formats.Location, error) {
 // or damaged. Failures of the server stay what they are.
 func notLent(err error) error {
 	for _, reason := range []error{
-		formats.ErrNotFound, policy.ErrHidden, policy.ErrDenied, policy.ErrUnauthenticated, cache.ErrNotExist, cache.ErrCorrupt, errDamaged,
+		formats.ErrNotFound, policy.ErrHidden, policy.ErrDenied, policy.ErrUnauthenticated, cache.ErrNotExist, cache.ErrCorrupt, formats.ErrDamaged,
 	} {
 		if errors.Is(err, reason) {
 			return errNotLent

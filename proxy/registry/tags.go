@@ -311,7 +311,7 @@ func (b *bound) ownTag(ctx context.Context, p formats.Pointer) (formats.Target, 
 		}
 		rec, err := readFile(r, hostedFileKey(format, p.File(tag.Version).Name))
 		if errors.Is(err, cache.ErrNotExist) {
-			return fmt.Errorf("%w: it stands for %s, which is not there", errDamaged, tag.Version)
+			return fmt.Errorf("%w: it stands for %s, which is not there", formats.ErrDamaged, tag.Version)
 		}
 		if err != nil {
 			return err
