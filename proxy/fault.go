@@ -67,6 +67,7 @@ var faults = [...]fault{
 	{cache.ErrFull, 507, "there is no room left on this server: its operator must make some", time.Minute},
 	{cache.ErrUnhealthy, 503, "this server takes no writes after a failed one: its operator must look at it", time.Minute},
 	{context.DeadlineExceeded, 504, "this took too long", 0},
+	{formats.ErrDamaged, 500, "the stored bytes are damaged and were not sent: its operator must look at this server", 0},
 }
 
 var internal = fault{status: 500, sentence: "something went wrong on this server; its log has the reason under the request id"}

@@ -53,6 +53,7 @@ func TestEveryErrorHasOneStatus(t *testing.T) {
 		{upstream.ErrTimeout, 504, "", "too long"},
 		{context.DeadlineExceeded, 504, "", "too long"},
 		{cache.ErrFull, 507, "Retry-After", "room"},
+		{formats.ErrDamaged, 500, "", "damaged"},
 		{errors.New("secret path /var/x"), 500, "", "request id"},
 	}
 	for _, tt := range tests {

@@ -43,6 +43,7 @@ var failures = []struct {
 	{416, &formats.RangeError{Size: 3}, false},
 	{429, errors.New("too many"), false},
 	{500, errors.New("internal"), false},
+	{500, formats.ErrDamaged, false},
 	{502, errors.New("upstream"), false},
 	{503, cache.ErrUnhealthy, false},
 	{504, errors.New("timeout"), false},

@@ -44,8 +44,12 @@ func (s *serving) content(c *formats.Content, d digest) error {
 }
 
 // lacks words a 404 for those who may read the image: what it has not. All others
-// get the answer for a missing image, whether there is one or not.
+// get the answer for a missing image, whether there is one or not. A HEAD by digest
+// is how clients ask whether to send the bytes: those that were lost are to come again.
 func (s *serving) lacks(err error, c code, what, which string) error {
+	if s.head() && s.t.tag == "" && errors.Is(err, formats.ErrDamaged) {
+		return refuse(formats.ErrNoVersion, c, "%s has lost its %s %s: send it again", s.t.name, what, which)
+	}
 	if !errors.Is(err, formats.ErrNotFound) || s.mirror {
 		return err
 	}

@@ -59,6 +59,40 @@ func TestBlobsBelongToImages(t *testing.T) {
 	}
 }
 
+// TestLostBytes: what the disk lost is a fault of ours to who reads it; who asks
+// before a push hears that it is not here, sends it, and so makes it whole.
+func TestLostBytes(t *testing.T) {
+	w := newWorld(t)
+	layer := strings.Repeat("layer", 20_000)
+	m := w.push("wim", "acme/app", "v1", layer)
+	w.blob("wim", "acme/app", "small")
+	w.want("200", "GET /acme/app/blobs/"+digestOf("small"), "rita", "") // and lies in memory from now on
+	for blob, err := range w.Store.List(t.Context()) {
+		w.Must(err)
+		w.Must(w.Store.Delete(t.Context(), blob.Digest))
+	}
+	for _, data := range []string{layer, "small"} {
+		at := "/acme/app/blobs/" + digestOf(data)
+		w.want("404", "HEAD "+at, "wim", "")
+		if data == layer {
+			w.want("500 UNKNOWN damaged", "GET "+at, "wim", "")
+		}
+		w.want("202", "POST /acme/other/blobs/uploads/?mount="+digestOf(data)+"&from=acme/app", "wim", "")
+		w.want("201", "POST /acme/app/blobs/uploads/?digest="+digestOf(data), "wim", data)
+		w.want("200", "HEAD "+at, "wim", "")
+		if got := w.want("200", "GET "+at, "wim", ""); string(got.body) != data {
+			t.Errorf("%d bytes", len(got.body))
+		}
+	}
+	w.want("500 UNKNOWN damaged", "GET /acme/app/manifests/v1", "wim", "")
+	w.want("500", "HEAD /acme/app/manifests/v1", "wim", "") // a tag that is there
+	w.want("404", "HEAD /acme/app/manifests/"+digestOf(m), "wim", "")
+	w.want("201", "PUT /acme/app/manifests/v1", "wim", m, "Content-Type: "+typeImage)
+	if got := w.want("200", "GET /acme/app/manifests/v1", "rita", ""); string(got.body) != m {
+		t.Errorf("sent again it is %s", got.body)
+	}
+}
+
 // TestHiddenIsMissing: who may not read an image cannot tell it from one that is
 // not there, by any read.
 func TestHiddenIsMissing(t *testing.T) {
