@@ -29,8 +29,8 @@ type Export struct {
 	Out string
 	// Platforms are the only ones to take out of an index; none: all.
 	Platforms []string
-	// Base is a layout that the reader has already, "" for none: its blobs are
-	// left out.
+	// Base is a layout that the reader has imported already, "" for none: what an
+	// image has there is left out of the image of the same name.
 	Base string
 	// Tell is told of each image, and what is left out.
 	Tell func(format string, args ...any)
@@ -48,7 +48,7 @@ type Report struct {
 type exporter struct {
 	*Export
 	to     *folder
-	base   layout
+	base   *base
 	seen   map[string]bool // name and digest of manifests
 	held   map[string]bool // digests of all that is in the layout for these images
 	blobs  map[string]task
@@ -91,7 +91,7 @@ func (e *Export) Run(ctx context.Context, sources []Source) (Report, error) {
 
 func (x *exporter) run(ctx context.Context, sources []Source) error {
 	if x.Base != "" {
-		base, err := openLayout(x.Base)
+		base, err := openBase(x.Base)
 		if err != nil {
 			return err
 		}
@@ -145,13 +145,15 @@ func (x *exporter) manifest(ctx context.Context, s Source, d descriptor, body []
 	if err != nil {
 		return err
 	}
-	if !x.to.holds(d) {
+	if !holds(x.to, d) {
 		if err := x.to.put(d, body); err != nil {
 			return err
 		}
 	}
 	for _, b := range doc.blobs() {
-		x.blobs[b.Digest] = task{b, s}
+		if !x.base.has(s.Name, b) {
+			x.blobs[b.Digest] = task{b, s}
+		}
 	}
 	if err := x.children(ctx, s, doc, depth); err != nil {
 		return err
@@ -223,9 +225,6 @@ func (x *exporter) fetch(ctx context.Context) error {
 	group.SetLimit(transfers)
 	for _, digest := range slices.Sorted(maps.Keys(x.blobs)) {
 		t := x.blobs[digest]
-		if x.inBase(t.descriptor) {
-			continue
-		}
 		x.held[digest] = true
 		x.report.Blobs++
 		x.report.Bytes += t.Size
@@ -239,17 +238,4 @@ func (x *exporter) fetch(ctx context.Context) error {
 		})
 	}
 	return group.Wait()
-}
-
-// inBase reports whether the reader has a blob.
-func (x *exporter) inBase(d descriptor) bool {
-	if x.base == nil {
-		return false
-	}
-	f, size, err := x.base.open(pathOf(d.Digest))
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	return size == d.Size && prove(f, d) == nil
 }

@@ -356,6 +356,37 @@ func tarParts(t *testing.T, place string) map[string][]byte {
 	}
 }
 
+// TestExportBase leaves out what the reader has in an image of the same name: in
+// another one it would not be found.
+func TestExportBase(t *testing.T) {
+	s := newStage(t)
+	if _, err := s.export("acme/app:v1"); err != nil {
+		t.Fatal(err)
+	}
+	bases := []string{s.out, s.out + ".tar"}
+	s.out = bases[1]
+	if _, err := s.export("acme/app:v1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"acme/app", "acme/other"} {
+		s.must(s.Push(name, "v2", ocitest.Image{Layers: [][]byte{s.layer, []byte("more")}}))
+	}
+	for _, base := range bases {
+		for names, want := range map[string]bool{"acme/app:v2": false, "acme/other:v2": true, "acme/other:v2 acme/app:v2": true} {
+			out := filepath.Join(t.TempDir(), "next")
+			if _, err := s.run(&image.Export{Out: out, Base: base}, strings.Fields(names)...); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(blob(out, []byte("more"))); err != nil {
+				t.Error(err)
+			}
+			if _, err := os.Stat(blob(out, s.layer)); (err == nil) != want {
+				t.Errorf("the layer of %s: %v, want it there: %t", names, err, want)
+			}
+		}
+	}
+}
+
 // TestExportBeside refuses a folder of something else.
 func TestExportBeside(t *testing.T) {
 	s := newStage(t)

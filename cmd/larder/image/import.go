@@ -166,15 +166,6 @@ func (x *importer) inside(digest string) bool {
 	return err == nil && f.Close() == nil
 }
 
-func (x *importer) read(d descriptor) ([]byte, error) {
-	f, _, err := x.from.open(pathOf(d.Digest))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readManifest(f, d)
-}
-
 func (x *importer) manifest(ctx context.Context, e entry, d descriptor, platforms []string, depth int) error {
 	key := e.name + "@" + d.Digest
 	switch {
@@ -184,7 +175,7 @@ func (x *importer) manifest(ctx context.Context, e entry, d descriptor, platform
 		return fmt.Errorf("manifests name each other more than %d deep: %w", maxDepth, ErrLayout)
 	}
 	x.seen[key] = true
-	body, err := x.read(d)
+	body, err := readFrom(x.from, d)
 	if err != nil {
 		return err
 	}
@@ -289,7 +280,7 @@ func (x *importer) push(ctx context.Context, entries []entry) error {
 
 // put puts a manifest, read and proved once more, under a tag or its digest.
 func (x *importer) put(ctx context.Context, n node, which string) error {
-	body, err := x.read(n.descriptor)
+	body, err := readFrom(x.from, n.descriptor)
 	if err != nil {
 		return err
 	}

@@ -95,6 +95,27 @@ func readJSON(l layout, name string, v any) error {
 	return nil
 }
 
+// readFrom reads a manifest of a layout. Errors: fs.ErrNotExist, cache.ErrCorrupt.
+func readFrom(l layout, d descriptor) ([]byte, error) {
+	f, _, err := l.open(pathOf(d.Digest))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readManifest(f, d)
+}
+
+// holds reports whether a layout has the bytes of a descriptor, and they are what
+// they must be.
+func holds(l layout, d descriptor) bool {
+	from, size, err := l.open(pathOf(d.Digest))
+	if err != nil {
+		return false
+	}
+	defer from.Close()
+	return size == d.Size && prove(from, d) == nil
+}
+
 // folder is a layout in a folder. Nothing outside of it is reached, and no link
 // is followed.
 type folder struct{ root *os.Root }

@@ -76,23 +76,13 @@ func (f *folder) place(part, name string) error {
 	return f.root.Rename(part, name)
 }
 
-// holds reports whether the bytes of a descriptor are here and what they must be.
-func (f *folder) holds(d descriptor) bool {
-	from, size, err := f.open(pathOf(d.Digest))
-	if err != nil {
-		return false
-	}
-	defer from.Close()
-	return size == d.Size && prove(from, d) == nil
-}
-
 // put writes bytes that are in memory and were proved.
 func (f *folder) put(d descriptor, body []byte) error { return f.replace(pathOf(d.Digest), body) }
 
 // fetch writes the bytes of a blob, beginning where an earlier run ended. get
 // returns them from an offset on, or from an earlier one.
 func (f *folder) fetch(d descriptor, get func(from int64) (io.ReadCloser, int64, error)) error {
-	if f.holds(d) {
+	if holds(f, d) {
 		return nil
 	}
 	part := parts + "/" + strings.ReplaceAll(d.Digest, ":", "-")
