@@ -43,11 +43,13 @@ func manifest(data []byte) formats.File { return manifestAt(digestOf(data)) }
 func manifestAt(version string) formats.File {
 	f := tagged(version)
 	f.MediaType = ""
-	f.Check = func(src io.Reader, _ string) (formats.FileFacts, error) {
-		all, err := io.ReadAll(src)
-		return formats.FileFacts{Needs: strings.Fields(string(all))[1:]}, err
-	}
+	f.Check = func(src io.Reader, _ string) (formats.FileFacts, error) { return words(src) }
 	return f
+}
+
+func words(src io.Reader) (formats.FileFacts, error) {
+	all, err := io.ReadAll(src)
+	return formats.FileFacts{Needs: strings.Fields(string(all))[1:]}, err
 }
 
 func (m *mirror) serve(f formats.File, a upstreamtest.Answer) {

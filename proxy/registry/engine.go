@@ -161,9 +161,11 @@ type Engine struct {
 	backoff   *lru.Cache[string, retry]
 	guards    *lru.Cache[string, *guard]
 	parts     parts
+	learns    *lru.Cache[string, time.Time] // when a package was learned
 	documents singleflight.Group
 	pointers  singleflight.Group
 	rendering singleflight.Group
+	learning  singleflight.Group
 	renderers *semaphore.Weighted
 	slots     *semaphore.Weighted
 	changes   generations // of hosted packages
@@ -218,13 +220,14 @@ func New(opt Options) (*Engine, error) {
 		sessions:  newSessionBook(opt.Uploads),
 	}
 	e.life, e.end = context.WithCancel(context.Background()) // flights outlive the requests that began them
-	var errs [6]error
+	var errs [7]error
 	e.records, errs[0] = lru.New[string, remembered](cachedNames)
 	e.names, errs[1] = lru.New[string, *owned](cachedNames)
 	e.negative, errs[2] = lru.New[string, time.Time](negativeNames)
 	e.backoff, errs[3] = lru.New[string, retry](negativeNames)
 	e.guards, errs[4] = lru.New[string, *guard](guardedNames)
 	e.parts.known, errs[5] = lru.New[part, []owner](knownParts)
+	e.learns, errs[6] = lru.New[string, time.Time](guardedNames)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("registry engine: %w", err)
 	}

@@ -35,6 +35,7 @@ func (b *bound) Forget(ctx context.Context, f formats.Forgotten) error {
 func (e *Engine) evict(ctx context.Context, id string, f formats.Forgotten) error {
 	if f.Pointer != "" {
 		k := pointerKey(id, f.Package, f.Pointer)
+		defer e.parts.drop(id, formats.Forgotten{Package: f.Package, Pointer: f.Pointer})
 		defer e.dropping(k, f.Package)()
 		if err := e.dropPointer(ctx, k); err != nil {
 			return err
@@ -48,6 +49,7 @@ func (e *Engine) evict(ctx context.Context, id string, f formats.Forgotten) erro
 
 func (e *Engine) evictFile(ctx context.Context, id string, f formats.Forgotten) error {
 	k := upstreamFileKey(id, f.File)
+	defer e.parts.drop(id, formats.Forgotten{File: f.File})
 	defer e.dropping(k, f.Package)()
 	return e.opt.Index.Update(ctx, func(w cache.Writer) error {
 		value, err := w.Get(k)

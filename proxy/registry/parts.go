@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -22,6 +23,11 @@ import (
 type Composer interface {
 	// Part reports whether a file, as File.Name has it, is such a one.
 	Part(file string) bool
+	// Whole is what the names of those of a package's files begin with that have a
+	// version, which follows.
+	Whole(pkg string) string
+	// Refers reads such a file, as File.Check does.
+	Refers(pkg string, src io.Reader, mediaType string) (formats.FileFacts, error)
 }
 
 // Limits of what is remembered of files that refer to others.
@@ -38,17 +44,22 @@ type part struct{ upstream, file string }
 type owner struct {
 	file    string // "" for a pointer
 	version string // of the file, or the name of the pointer
+	pkg     string // of a pointer
 	digest  string
 	fetched time.Time
 }
 
-func (o owner) same(other owner) bool { return o.file == other.file && o.version == other.version }
+func (o owner) same(other owner) bool {
+	return o.file == other.file && o.version == other.version && o.pkg == other.pkg
+}
 
 // parts remembers what refers to files. It is filled as manifests are used,
-// which every client asks for before it asks for what they name.
+// which most clients ask for before they ask for what they name, and from those
+// that are held (learn.go).
 type parts struct {
 	known *lru.Cache[part, []owner]
-	mu    sync.Mutex // of changes
+	noted atomic.Uint64 // moves with every note
+	mu    sync.Mutex    // of changes
 }
 
 func (p *parts) of(id, file string) []owner {
@@ -65,6 +76,7 @@ func (p *parts) note(id, file string, o owner) {
 	defer p.mu.Unlock()
 	list := append([]owner{o}, p.of(id, file)...)
 	p.known.Add(part{id, file}, list[:min(len(list), knownOwners)])
+	p.noted.Add(1)
 }
 
 // named says that a file of the same package refers to this one, so that the
@@ -78,7 +90,7 @@ func (e *Engine) noteParts(ctx context.Context, q query, f formats.File, rec *fi
 	if f.Check == nil {
 		return nil
 	}
-	id, o := q.source.ID, owner{f.Name, rec.Version, rec.Digest.String(), rec.Fetched}
+	id, o := q.source.ID, owner{file: f.Name, version: rec.Version, digest: rec.Digest.String(), fetched: rec.Fetched}
 	needs, mark := rec.Needs, f.Name+" read"
 	if rec.Long {
 		if slices.ContainsFunc(e.parts.of(id, mark), o.same) {

@@ -19,7 +19,7 @@ func (e *Engine) permit(ctx context.Context, q query, f formats.File, rec *fileR
 		return nil
 	}
 	if q.isPart(f) {
-		return e.judging(q, a).part(ctx, f.Name)
+		return e.learned(q, a.name, func() error { return e.judging(q, a).part(ctx, f.Name) })
 	}
 	facts := rules.Facts{Version: versionOf(f, rec.Version), Published: rec.Published, FirstSeen: rec.Fetched}
 	if facts.Version == "" {
@@ -31,7 +31,7 @@ func (e *Engine) permit(ctx context.Context, q query, f formats.File, rec *fileR
 	}
 	facts.Digest = rec.Digest.String()
 	if f.Check != nil {
-		return e.judging(q, a).whole(ctx, f.Name, facts)
+		return e.learned(q, a.name, func() error { return e.judging(q, a).whole(ctx, f.Name, facts) })
 	}
 	return e.decide(ctx, q, a, facts)
 }
@@ -44,7 +44,7 @@ func (e *Engine) admit(ctx context.Context, q query, f formats.File) (whole bool
 		return false, nil
 	}
 	if q.isPart(f) {
-		return false, e.judging(q, a).part(ctx, f.Name)
+		return false, e.learned(q, a.name, func() error { return e.judging(q, a).part(ctx, f.Name) })
 	}
 	loc, err := f.Locate(ctx)
 	if err != nil {
@@ -52,7 +52,7 @@ func (e *Engine) admit(ctx context.Context, q query, f formats.File) (whole bool
 	}
 	facts := rules.Facts{Version: versionOf(f, loc.Version), Published: loc.Published, Digest: announced(loc)}
 	if f.Check != nil {
-		err = e.judging(q, a).whole(ctx, f.Name, facts)
+		err = e.learned(q, a.name, func() error { return e.judging(q, a).whole(ctx, f.Name, facts) })
 	} else {
 		err = e.decide(ctx, q, a, facts)
 	}

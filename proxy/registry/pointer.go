@@ -68,7 +68,7 @@ func (e *Engine) resolve(ctx context.Context, q query, p formats.Pointer) (forma
 	if err != nil {
 		return formats.Target{}, fmt.Errorf("%s of %s: %w", p.Name, p.Package, err)
 	}
-	e.parts.note(q.source.ID, p.File(at.Version).Name, owner{version: p.Name})
+	e.parts.note(q.source.ID, p.File(at.Version).Name, owner{version: p.Name, pkg: p.Package})
 	if at.result != formats.Miss {
 		e.opt.Room.Touch(refs.InlineDigest(pointerKey(q.source.ID, p.Package, p.Name)))
 	}

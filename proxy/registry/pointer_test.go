@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -73,6 +74,10 @@ type images struct{ *plain }
 func (images) Name() string { return "oci" }
 
 func (images) Part(file string) bool { return strings.Contains(file, "/blobs/") }
+
+func (images) Whole(pkg string) string { return pkg + "/" }
+
+func (images) Refers(_ string, src io.Reader, _ string) (formats.FileFacts, error) { return words(src) }
 
 // mirror is a bench with a mirror whose pointers are asked for.
 type mirror struct {
