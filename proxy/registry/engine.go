@@ -170,6 +170,7 @@ type Engine struct {
 	slots     *semaphore.Weighted
 	changes   generations // of hosted packages
 	drops     generations // of what is cached, by key
+	heads     heads
 	sessions  *sessionBook
 	approvals atomic.Uint64 // moves when versions are approved
 	life      context.Context

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -367,7 +366,7 @@ func (e *Engine) headUpstream(ctx context.Context, s Source, f formats.File) (*f
 	if err != nil {
 		return nil, err
 	}
-	resp, err := s.Fetcher.Fetch(ctx, upstream.Request{Method: http.MethodHead, Ref: loc.Ref, Accept: loc.Accept})
+	resp, _, err := e.headed(ctx, s, upstream.Request{Ref: loc.Ref, Accept: loc.Accept})
 	if err != nil {
 		return nil, e.notFound(err, nil, f.Name, s.ID)
 	}

@@ -227,13 +227,16 @@ type question struct {
 // head asks by HEAD: not every upstream counts that as a download. What the
 // pointer newly stands for is stored before anything points there.
 func (a *question) head(ctx context.Context) (pointed, error) {
-	req := upstream.Request{Method: http.MethodHead, Ref: a.p.Path, Accept: a.p.Accept}
+	req := upstream.Request{Ref: a.p.Path, Accept: a.p.Accept}
 	if a.held != nil {
 		req.IfNoneMatch = strconv.Quote(a.held.Version)
 	}
-	resp, err := a.source.Fetcher.Fetch(ctx, req)
+	resp, whole, err := a.headed(ctx, a.source, req)
 	if err != nil {
 		return pointed{}, err
+	}
+	if whole {
+		return a.take(ctx, resp)
 	}
 	resp.Body.Close()
 	if resp.Status == http.StatusNotModified && a.held != nil {

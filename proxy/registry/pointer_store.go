@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"larder/cache"
@@ -21,20 +22,27 @@ import (
 // format has no limit of its own.
 const maxPointed = 8 << 20
 
-// get asks for the body where headers do not say what it is. It is stored under
-// what it turns out to be, without asking for it again.
+// get asks for the body where headers do not say what it is.
 func (a *question) get(ctx context.Context) (pointed, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	resp, err := a.source.Fetcher.Fetch(ctx, upstream.Request{Ref: a.p.Path, Accept: a.p.Accept})
 	if err != nil {
 		return pointed{}, err
 	}
+	return a.take(ctx, resp)
+}
+
+// take reads the body of an answer and closes it, and stores it under what it
+// turns out to be, without asking for it again.
+func (a *question) take(ctx context.Context, resp *upstream.Response) (pointed, error) {
 	defer resp.Body.Close()
+	if resp.Status == http.StatusNotModified && a.held != nil {
+		return a.move(ctx, *a.held)
+	}
 	if err := fileReply(resp, ""); err != nil {
 		return pointed{}, err
 	}
-	src := &alert{from: &bounded{&exactly{resp.Body, resp.Size}, cmp.Or(a.p.Limit, maxPointed)}, stall: a.opt.Pace.Stall, end: cancel}
+	end := sync.OnceFunc(func() { resp.Body.Close() })
+	src := &alert{from: &bounded{&exactly{resp.Body, resp.Size}, cmp.Or(a.p.Limit, maxPointed)}, stall: a.opt.Pace.Stall, end: end}
 	body, err := io.ReadAll(src)
 	if err != nil {
 		return pointed{}, fmt.Errorf("upstream %s: %w: %w", a.source.ID, upstream.ErrUnavailable, err)

@@ -56,6 +56,9 @@ type Options struct {
 	NoReferrers bool
 	// NoDigest leaves Docker-Content-Digest out.
 	NoDigest bool
+	// NoHead is the status that every HEAD of a manifest or blob gets, such as 405;
+	// 0: it is answered.
+	NoHead int
 	// PageSize is the most that a list holds; default 100.
 	PageSize int
 }

@@ -58,6 +58,8 @@ func (r *Registry) read(q *http.Request, name, kind, ref string) faulty.Answer {
 	case kind == "_catalog":
 		list, next := r.page(q, slices.Sorted(maps.Keys(r.images)))
 		return withNext(encode("application/json", map[string]any{"repositories": list}), next)
+	case q.Method == http.MethodHead && r.opt.NoHead != 0:
+		return refusal(r.opt.NoHead, "UNSUPPORTED")
 	case i == nil:
 		return refusal(http.StatusNotFound, "NAME_UNKNOWN")
 	case kind == "manifests":
