@@ -72,7 +72,8 @@ type Listing interface {
 type Writing interface {
 	// Upload begins to store bytes that a later Change refers to. Bytes that
 	// no Change refers to within an hour are dropped.
-	// Errors: cache.ErrFull, ErrTooLarge, ErrUnsupported on a registry that only mirrors.
+	// Errors: cache.ErrFull, ErrTooLarge, ErrTooMany, ErrUnsupported on a registry
+	// that only mirrors.
 	Upload(ctx context.Context, u UploadOptions) (Upload, error)
 	// Change runs fn on one hosted package in one transaction: all of it is
 	// durable when Change returns nil, and nothing of it otherwise. fn may run
@@ -310,14 +311,14 @@ type UploadOptions struct {
 
 // Upload is a write that belongs to nothing yet: write, verify, look at, keep.
 type Upload interface {
-	io.Writer // Errors: cache.ErrFull, ErrTooLarge
+	io.Writer // Errors: cache.ErrFull, ErrTooLarge, ErrTooMany
 	// Verify ends the writing. Errors: cache.ErrCorrupt.
 	Verify(want ...cache.Sum) (cache.Blob, error)
 	// Open reads the verified bytes.
 	Open() (io.ReadSeekCloser, error)
 	// Keep makes them durable and holds them for an hour, until a Change refers to them.
 	Keep(ctx context.Context) error
-	// Close drops whatever was not kept.
+	// Close drops whatever was not kept. Until then, or Keep, it counts as under way.
 	Close() error
 }
 

@@ -205,3 +205,56 @@ func TestSessionStrays(t *testing.T) {
 		w.take("p", mine, 3)
 	})
 }
+
+// TestLimitsOfWholeUploads: what comes in one request is under way as sessions are,
+// and counts with them until it is kept or dropped.
+func TestLimitsOfWholeUploads(t *testing.T) {
+	few := func(_ *bench, o *registry.Options) {
+		o.MaxUpload, o.Uploads = 100, registry.UploadLimits{PerUser: 2, Open: 3, Bytes: 150}
+	}
+	worlds(t, func(w *world) {
+		ctx := context.Background()
+		names := w.access.crowd(2)
+		begin := func(name string) (formats.Upload, error) {
+			return w.as(name, "").Upload(ctx, formats.UploadOptions{Package: "p", Size: -1})
+		}
+		mustBegin := func(name string) formats.Upload {
+			t.Helper()
+			up, err := begin(name)
+			w.ok(err)
+			t.Cleanup(func() { up.Close() })
+			return up
+		}
+		first := mustBegin("alice")
+		id := w.begin("p")
+		w.holds(2, 0)
+		_, err := begin("alice")
+		w.refused(err, formats.ErrTooMany, "uploads.per_user")
+		other := mustBegin(names[0])
+		_, err = begin(names[1])
+		w.refused(err, formats.ErrTooMany, "uploads.open")
+		_, err = w.tryBegin(names[1])
+		w.refused(err, formats.ErrTooMany, "uploads.open")
+
+		w.append("p", id, 0, text(60))
+		_, err = first.Write(text(90))
+		w.ok(err)
+		w.holds(3, 150)
+		_, err = other.Write(text(1))
+		w.refused(err, formats.ErrTooMany, "uploads.max_size")
+		blob, err := first.Verify()
+		w.ok(err)
+		w.ok(first.Keep(ctx))
+		w.holds(2, 60)
+		w.ok(first.Close())
+		w.holds(2, 60)
+		if _, err := w.store.Stat(ctx, blob.Digest); err != nil {
+			t.Errorf("what was kept is gone: %v", err)
+		}
+		w.clock.advance(day + time.Second) // a slow one, and it has not left
+		w.ok(w.engine.SweepUploads(ctx))
+		w.holds(1, 0)
+		w.ok(other.Close())
+		w.holds(0, 0)
+	}, few)
+}

@@ -29,14 +29,14 @@ func (e *Engine) Run(ctx context.Context, report func(error)) {
 	}
 }
 
-// OpenUploads returns how many upload sessions there are, and the bytes that
-// they hold.
-func (e *Engine) OpenUploads(ctx context.Context) (sessions int, bytes int64, err error) {
+// OpenUploads returns how many uploads are under way, in one request or in
+// several, and the bytes that they hold.
+func (e *Engine) OpenUploads(ctx context.Context) (uploads int, bytes int64, err error) {
 	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
 		return 0, 0, err
 	}
-	sessions, bytes = e.sessions.usage()
-	return sessions, bytes, nil
+	uploads, bytes = e.sessions.usage()
+	return uploads, bytes, nil
 }
 
 // SweepUploads ends the upload sessions that were left for too long, and removes

@@ -3,6 +3,7 @@ package registry
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"time"
@@ -21,11 +22,21 @@ func (b *bound) Upload(ctx context.Context, u formats.UploadOptions) (formats.Up
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.engine.opt.Store.Begin(ctx, u.Size, u.Also...)
+	e := b.engine
+	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
+		return nil, err
+	}
+	// It counts as sessions do, and has an id that nobody can ask for.
+	id := rand.Text()
+	if err := e.sessions.begin(id, &booked{user: b.caller.User, touched: e.now(), busy: true}); err != nil {
+		return nil, err
+	}
+	p, err := e.opt.Store.Begin(ctx, u.Size, u.Also...)
 	if err != nil {
+		e.sessions.end(id)
 		return nil, fmt.Errorf("upload for %s: %w", u.Package, err)
 	}
-	return &upload{engine: b.engine, partial: p, limit: limit, left: limit}, nil
+	return &upload{engine: e, id: id, partial: p, limit: limit, left: limit}, nil
 }
 
 // uploadable says whether the caller may send a file for a package, and of how
@@ -55,9 +66,10 @@ func tooLarge(limit int64) error {
 		"the file is larger than %d bytes, the limit of this server (publish.max_size)", limit))
 }
 
-// upload is a Partial with a limit and a lease.
+// upload is a Partial with limits and a lease.
 type upload struct {
 	engine      *Engine
+	id          string // in the book of sessions
 	partial     cache.Partial
 	limit, left int64
 	blob        cache.Blob
@@ -66,6 +78,9 @@ type upload struct {
 func (u *upload) Write(p []byte) (int, error) {
 	if int64(len(p)) > u.left {
 		return 0, tooLarge(u.limit)
+	}
+	if err := u.engine.sessions.grow(u.id, int64(len(p))); err != nil {
+		return 0, err
 	}
 	n, err := u.partial.Write(p)
 	u.left -= int64(n)
@@ -81,11 +96,16 @@ func (u *upload) Verify(want ...cache.Sum) (cache.Blob, error) {
 func (u *upload) Open() (io.ReadSeekCloser, error) { return u.partial.Open() }
 
 func (u *upload) Keep(ctx context.Context) error {
-	return u.engine.keep(ctx, u.partial, u.blob, func(cache.Writer) error { return nil })
+	err := u.engine.keep(ctx, u.partial, u.blob, func(cache.Writer) error { return nil })
+	if err == nil {
+		u.engine.sessions.end(u.id)
+	}
+	return err
 }
 
 func (u *upload) Close() error {
 	u.partial.Abort(nil)
+	u.engine.sessions.end(u.id)
 	return nil
 }
 
