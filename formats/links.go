@@ -38,6 +38,9 @@ type Linking interface {
 	// back. Uses that
 	// are not files of the package are a *MissingError. Errors: those of Add.
 	Put(r *Release) error
+	// Sparse says whether the repository of the package takes versions without
+	// some of the versions that they name.
+	Sparse() (bool, error)
 }
 
 // Tagging is the part of a Tx for formats with more tags than a package's own

@@ -22,7 +22,7 @@ func cacheCommand() *cobra.Command {
 	var dry bool
 	gc := &cobra.Command{
 		Use: "gc", Short: "Delete what nobody needs any more",
-		Long:    "Delete bytes that no package and no cached answer refers to, and images without\na tag that the rules of retention let go, or that were about a deleted one. It runs while the server serves.",
+		Long:    "Delete bytes that no package and no cached answer refers to, and images without\na tag that the rules of retention let go, or that refer to a deleted one. It\nruns while the server serves.",
 		Example: "  larder cache gc --dry-run", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := s.open()

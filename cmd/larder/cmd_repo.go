@@ -67,8 +67,12 @@ func repoShowCommand() *cobra.Command {
 				if len(r.ImmutableTags) > 0 {
 					tags = strings.Join(r.ImmutableTags, " ")
 				}
-				row(w, "NAME", "VISIBILITY", "YOUR ROLE", "CREATED", "IMMUTABLE TAGS")
-				row(w, append(repoCells(r), tags)...)
+				sparse := "no"
+				if r.SparseIndexes {
+					sparse = "yes"
+				}
+				row(w, "NAME", "VISIBILITY", "YOUR ROLE", "CREATED", "IMMUTABLE TAGS", "SPARSE INDEXES")
+				row(w, append(repoCells(r), tags, sparse)...)
 			})
 		},
 	})
@@ -76,18 +80,17 @@ func repoShowCommand() *cobra.Command {
 
 func repoSetCommand() *cobra.Command {
 	var s shared
-	var visibility string
-	var tags []string
+	var g repoFlags
 	cmd := &cobra.Command{
 		Use: "set OWNER/NAME", Short: "Change the settings of a repository",
-		Long: `Change who may read a repository without a grant, and which container tags
-are set once. What was public cannot be taken back; packages keep the
-visibility they were first published with. A tag that a pattern covers stays
-on the image it was first given to, and is not deleted; --immutable-tags ''
-takes all patterns back.`,
+		Long: `Change who may read a repository without a grant, which container tags are set
+once, and whether image indexes may be pushed without all they name. What
+was public cannot be taken back; packages keep the visibility they were first
+published with. A tag that a pattern covers stays on the image it was first
+given to, and is not deleted; --immutable-tags '' takes all patterns back.`,
 		Example: "  larder repo set acme/tools --visibility internal\n  larder repo set acme/packages --immutable-tags 'v*,1.*'", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, told, err := repoSettings(cmd, visibility, tags)
+			in, told, err := g.settings(cmd)
 			if err != nil {
 				return err
 			}
@@ -98,31 +101,45 @@ takes all patterns back.`,
 			return s.do(cmd, order{method: http.MethodPatch, path: path, body: in}, "%s %s", args[0], told)
 		},
 	}
-	cmd.Flags().StringVar(&visibility, "visibility", "", "public, internal or private")
-	cmd.Flags().StringSliceVar(&tags, "immutable-tags", nil, "patterns of tags that are set once, such as v*")
+	cmd.Flags().StringVar(&g.visibility, "visibility", "", "public, internal or private")
+	cmd.Flags().StringSliceVar(&g.tags, "immutable-tags", nil, "patterns of tags that are set once, such as v*")
+	cmd.Flags().BoolVar(&g.sparse, "sparse-indexes", false, "take image indexes without all their images")
 	return s.flags(cmd)
 }
 
-// repoSettings is what to send, and how to tell it.
-func repoSettings(cmd *cobra.Command, visibility string, tags []string) (in admin.RepositorySettings, told string, err error) {
+// repoFlags are the settings as flags.
+type repoFlags struct {
+	visibility string
+	tags       []string
+	sparse     bool
+}
+
+// settings is what to send, and how to tell it.
+func (g *repoFlags) settings(cmd *cobra.Command) (in admin.RepositorySettings, told string, err error) {
 	var parts []string
 	if cmd.Flags().Changed("visibility") {
-		if in.Visibility, err = policy.ParseVisibility(visibility); err != nil {
+		if in.Visibility, err = policy.ParseVisibility(g.visibility); err != nil {
 			return in, "", usagef("--visibility: %w", err)
 		}
-		parts = append(parts, "is "+visibility+" now")
+		parts = append(parts, "is "+g.visibility+" now")
 	}
 	switch {
 	case !cmd.Flags().Changed("immutable-tags"):
-	case len(tags) == 0:
+	case len(g.tags) == 0:
 		in.ImmutableTags = []string{}
 		parts = append(parts, "lets all tags move")
 	default:
-		in.ImmutableTags = tags
-		parts = append(parts, "keeps the tags "+strings.Join(tags, ", ")+" where they are")
+		in.ImmutableTags = g.tags
+		parts = append(parts, "keeps the tags "+strings.Join(g.tags, ", ")+" where they are")
+	}
+	if cmd.Flags().Changed("sparse-indexes") {
+		in.SparseIndexes = &g.sparse
+		parts = append(parts, map[bool]string{
+			true: "takes image indexes without some of what they name", false: "takes image indexes with all that they name",
+		}[g.sparse])
 	}
 	if len(parts) == 0 {
-		return in, "", usagef("nothing to change: give --visibility, --immutable-tags or both")
+		return in, "", usagef("nothing to change: give --visibility, --immutable-tags or --sparse-indexes")
 	}
 	return in, strings.Join(parts, " and "), nil
 }

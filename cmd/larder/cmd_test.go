@@ -49,8 +49,10 @@ func TestCmdCalls(t *testing.T) {
 
 		"repo create a/b":                  {`POST /api/v1/repos {"name":"a/b","visibility":"private"}`, `201 {"name":"a/b","visibility":"private"}`, "", "created the private repository a/b\n"},
 		"repo set a/b --visibility public": {`PATCH /api/v1/repos/a/b {"visibility":"public"}`, "204 ", "", "a/b is public now\n"},
-		"repo show a/b":                    {"GET /api/v1/repos/a/b", `200 {"name":"a/b","visibility":"public","role":"write"}`, "NAME  VISIBILITY  YOUR ROLE  CREATED  IMMUTABLE TAGS\na/b   public      write      -        none\n", ""},
+		"repo show a/b":                    {"GET /api/v1/repos/a/b", `200 {"name":"a/b","visibility":"public","role":"write"}`, "NAME  VISIBILITY  YOUR ROLE  CREATED  IMMUTABLE TAGS  SPARSE INDEXES\na/b   public      write      -        none            no\n", ""},
 		"repo set a/b --immutable-tags v*,1.* --visibility public": {`PATCH /api/v1/repos/a/b {"visibility":"public","immutable_tags":["v*","1.*"]}`, "204 ", "", "a/b is public now and keeps the tags v*, 1.* where they are\n"},
+		"repo set a/b --sparse-indexes":                            {`PATCH /api/v1/repos/a/b {"sparse_indexes":true}`, "204 ", "", "a/b takes image indexes without some of what they name\n"},
+		"repo set a/b --sparse-indexes=false":                      {`PATCH /api/v1/repos/a/b {"sparse_indexes":false}`, "204 ", "", "a/b takes image indexes with all that they name\n"},
 		"repo set a/b --immutable-tags=":                           {`PATCH /api/v1/repos/a/b {"immutable_tags":[]}`, "204 ", "", "a/b lets all tags move\n"},
 		"grant acme bob owner":                                     {`PUT /api/v1/orgs/acme/members/bob {"role":"owner"}`, "204 ", "", "acme: bob owner\n"},
 		"grant acme bob none":                                      {"DELETE /api/v1/orgs/acme/members/bob", "204 ", "", "acme: bob none\n"},

@@ -182,7 +182,9 @@ func (s *serving) put(tx formats.Tx, m *manifest, r *formats.Release) error {
 	if err != nil {
 		return err
 	}
-	if len(absent) > 0 && !s.sparse(absent) {
+	if ok, err := s.sparse(tx, absent); err != nil {
+		return err
+	} else if !ok {
 		return missing(s.t.name, absent)
 	}
 	lack(r, s.t.name, absent)

@@ -20,11 +20,19 @@ const absentWord = "absent "
 // absentTerm finds the indexes that were put without d.
 func absentTerm(d digest) string { return absentWord + string(d) }
 
-// sparse reports whether the client says that it leaves these out. Manifests can
-// be: whoever wants one is told so. Layers cannot, an image without one is none.
-func (s *serving) sparse(absent []need) bool {
-	return s.r.Header.Get(SparseField) == "true" && len(absent) <= maxAbsent &&
-		!slices.ContainsFunc(absent, func(n need) bool { return !n.manifest })
+// sparse reports whether a manifest is taken without these: where the client says
+// that it leaves them out, or the repository takes such pushes. Manifests can be
+// left out: whoever wants one is told so. Layers cannot, an image without one is none.
+func (s *serving) sparse(tx formats.Tx, absent []need) (bool, error) {
+	switch {
+	case len(absent) == 0:
+		return true, nil
+	case len(absent) > maxAbsent, slices.ContainsFunc(absent, func(n need) bool { return !n.manifest }):
+		return false, nil
+	case s.r.Header.Get(SparseField) == "true":
+		return true, nil
+	}
+	return tx.Sparse()
 }
 
 // lack makes a release do without what is absent, and remember that.

@@ -66,6 +66,9 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 		{"repository.tags", func() error {
 			return w.SetRepository(ctx, w.admin, "acme/tools", RepositorySettings{ImmutableTags: []string{"v*", "1.*"}})
 		}, map[string]string{before: "immutable_tags none", after: "immutable_tags 1.* v*"}},
+		{"repository.sparse", func() error {
+			return w.SetRepository(ctx, w.admin, "acme/tools", RepositorySettings{SparseIndexes: new(true)})
+		}, map[string]string{before: "sparse_indexes false", after: "sparse_indexes true"}},
 		{"grant.set", func() error { return w.Grant(ctx, w.admin, "acme/tools", "bob", policy.RoleWrite) },
 			map[string]string{before: "role none", after: "role write"}},
 		{"grant.remove", func() error { return w.Grant(ctx, w.admin, "acme/tools", "bob", policy.RoleNone) },

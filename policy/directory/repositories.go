@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"larder/cache"
@@ -83,13 +84,16 @@ type RepositorySettings struct {
 	// ImmutableTags are patterns of tags that stay on the version they were first
 	// given to; of no entry: none do. At most MaxTagPatterns.
 	ImmutableTags []string
+	// SparseIndexes says whether pushes of image indexes may lack some of the
+	// manifests that they name.
+	SparseIndexes *bool
 }
 
 // MaxTagPatterns is how many patterns of immutable tags a repository may have.
 const MaxTagPatterns = 50
 
 func (s *RepositorySettings) check(full string) error {
-	if s.Visibility != "" || s.ImmutableTags == nil {
+	if s.Visibility != "" || s.ImmutableTags == nil && s.SparseIndexes == nil {
 		if _, err := policy.ParseVisibility(string(s.Visibility)); err != nil {
 			return fail(ErrInvalid, "repository %.170s: %s", full, err)
 		}
@@ -137,6 +141,9 @@ func (d *Directory) SetRepository(ctx context.Context, actor policy.Subject, ful
 		if set.ImmutableTags != nil {
 			r.ImmutableTags = set.ImmutableTags
 		}
+		if set.SparseIndexes != nil {
+			r.SparseIndexes = *set.SparseIndexes
+		}
 		if err := put(w, repositoryKey(r.Owner, r.Name), r); err != nil {
 			return err
 		}
@@ -162,6 +169,11 @@ func (s *RepositorySettings) records(was, is Repository) (all []audit.Record) {
 			Action: "repository.tags", Resource: on, Before: tagsState(was.ImmutableTags), After: tagsState(is.ImmutableTags),
 		})
 	}
+	if s.SparseIndexes != nil {
+		all = append(all, audit.Record{
+			Action: "repository.sparse", Resource: on, Before: sparseState(was.SparseIndexes), After: sparseState(is.SparseIndexes),
+		})
+	}
 	return all
 }
 
@@ -182,6 +194,15 @@ func (d *Directory) Immutable(ctx context.Context, repository, tag string) (bool
 	}
 	return slices.ContainsFunc(r.ImmutableTags, func(p string) bool { return policy.Match(p, tag) }), nil
 }
+
+// SparseIndexes reports whether a repository takes image indexes without some of the
+// manifests that they name. One that is not there does not.
+func (d *Directory) SparseIndexes(ctx context.Context, repository string) (bool, error) {
+	r, err := d.repository(ctx, repository)
+	return r != nil && r.SparseIndexes, err
+}
+
+func sparseState(on bool) audit.State { return audit.State{"sparse_indexes": strconv.FormatBool(on)} }
 
 func tagsState(patterns []string) audit.State {
 	words := "none"

@@ -44,6 +44,8 @@ type Repository struct {
 	Created    time.Time         `json:"created"`
 	// ImmutableTags are patterns of the tags that are set once.
 	ImmutableTags []string `json:"immutable_tags,omitempty"`
+	// SparseIndexes lets image indexes come without some of what they name.
+	SparseIndexes bool `json:"sparse_indexes,omitempty"`
 }
 
 // Token is what is known of a token: all but its secret.

@@ -9,6 +9,26 @@ import (
 	"larder/policy"
 )
 
+func TestSparseIndexes(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	ann, bob := w.user("ann"), w.user("bob")
+	sparse := func(repository string, want bool) {
+		t.Helper()
+		if got, err := w.SparseIndexes(ctx, repository); err != nil || got != want {
+			t.Errorf("%s: %v, %v", repository, got, err)
+		}
+	}
+	sparse("ann/packages", false)
+	must(t, w.SetRepository(ctx, ann, "ann/packages", RepositorySettings{SparseIndexes: new(true)}))
+	sparse("ann/packages", true)
+	sparse("ann/none", false)
+	must(t, w.SetRepository(ctx, ann, "ann/packages", RepositorySettings{ImmutableTags: []string{"v*"}}))
+	sparse("ann/packages", true)
+	wantKind(t, "by another", w.SetRepository(ctx, bob, "ann/packages", RepositorySettings{SparseIndexes: new(false)}), policy.ErrDenied)
+	must(t, w.SetRepository(ctx, ann, "ann/packages", RepositorySettings{SparseIndexes: new(false)}))
+	sparse("ann/packages", false)
+}
+
 func TestImmutableTags(t *testing.T) {
 	w, ctx := newWorld(t, Options{}), t.Context()
 	ann, bob := w.user("ann"), w.user("bob")

@@ -113,6 +113,7 @@ func TestRepositories(t *testing.T) {
 		t.Errorf("the repository is %s", text)
 	}
 	w.want(204, "PATCH", "/api/v1/repos/acme/tools", w.admin, `{"immutable_tags":[]}`)
+	w.want(204, "PATCH", "/api/v1/repos/acme/tools", w.admin, `{"sparse_indexes":true}`)
 	if text := w.want(200, "GET", "/api/v1/repos/acme/tools", w.admin, ""); strings.Contains(text, "immutable_tags") {
 		t.Errorf("the repository is %s", text)
 	}

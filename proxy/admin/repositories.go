@@ -16,6 +16,7 @@ type Repository struct {
 	Created    time.Time         `json:"created_at,omitzero" doc:"When it was made."`
 	// ImmutableTags are told to whoever may read the repository.
 	ImmutableTags []string    `json:"immutable_tags,omitempty" doc:"Patterns of container tags that stay on the image they were first given to; absent: none."`
+	SparseIndexes bool        `json:"sparse_indexes,omitempty" doc:"Whether image indexes may be pushed without some of the manifests that they name; absent: not."`
 	Role          policy.Role `json:"role,omitzero" doc:"What the caller may do there, without what its visibility adds; absent for none."`
 }
 
@@ -44,7 +45,10 @@ func (c *call) repository(name string) (Repository, error) {
 	if err != nil {
 		return Repository{}, err
 	}
-	shown := Repository{Name: r.Owner + "/" + r.Name, Visibility: r.Visibility, Created: r.Created, ImmutableTags: r.ImmutableTags}
+	shown := Repository{
+		Name: r.Owner + "/" + r.Name, Visibility: r.Visibility, Created: r.Created,
+		ImmutableTags: r.ImmutableTags, SparseIndexes: r.SparseIndexes,
+	}
 	if !c.caller.Anonymous() {
 		if shown.Role, err = c.Directory.Role(ctx, c.caller.User, policy.Resource{Repository: name}); err != nil {
 			return Repository{}, err
@@ -107,12 +111,13 @@ func (c *call) listRepositories(q repositoriesQuery, _ none) (RepositoryList, er
 type RepositorySettings struct {
 	Visibility    policy.Visibility `json:"visibility,omitempty" doc:"Who may read it without a grant. What was public cannot be taken back. Absent: as it is."`
 	ImmutableTags []string          `json:"immutable_tags,omitzero" max:"50" doc:"Patterns of container tags that stay on the image they were first given to, such as v* or 1.2.*; an empty list takes all back. Absent: as it is."`
+	SparseIndexes *bool             `json:"sparse_indexes,omitempty" doc:"Whether image indexes may be pushed without some of the manifests that they name. Absent: as it is."`
 }
 
 func (c *call) setRepository(_ none, in RepositorySettings) (none, error) {
-	if in.Visibility == "" && in.ImmutableTags == nil {
-		return none{}, bad("the body changes nothing: give visibility, immutable_tags or both")
+	if in.Visibility == "" && in.ImmutableTags == nil && in.SparseIndexes == nil {
+		return none{}, bad("the body changes nothing: give visibility, immutable_tags or sparse_indexes")
 	}
 	return none{}, c.Directory.SetRepository(c.r.Context(), c.caller, c.fullName(),
-		directory.RepositorySettings{Visibility: in.Visibility, ImmutableTags: in.ImmutableTags})
+		directory.RepositorySettings{Visibility: in.Visibility, ImmutableTags: in.ImmutableTags, SparseIndexes: in.SparseIndexes})
 }

@@ -71,7 +71,7 @@ func repositoryRoutes() []route {
 		{"GET", "/api/v1/repos", policy.Read, handler((*call).listRepositories), "List the repositories that the caller may read", nil},
 		{"POST", "/api/v1/repos", policy.Settings, handler((*call).createRepository), "Create a repository", []int{404, 409}},
 		{"GET", "/api/v1/repos/{owner}/{name}", policy.Read, handler((*call).showRepository), "Show a repository and the caller's role in it", []int{403, 404}},
-		{"PATCH", "/api/v1/repos/{owner}/{name}", policy.Settings, handler((*call).setRepository), "Change who may read a repository without a grant, and which tags are set once", []int{404, 409}},
+		{"PATCH", "/api/v1/repos/{owner}/{name}", policy.Settings, handler((*call).setRepository), "Change who may read a repository without a grant, which tags are set once, and whether indexes may be sparse", []int{404, 409}},
 		{"GET", "/api/v1/repos/{owner}/{name}/grants", policy.Read, handler((*call).listGrants), "List the roles of users and teams in a repository, for its admins", []int{403, 404}},
 		{"PUT", "/api/v1/repos/{owner}/{name}/grants/{user}", policy.Settings, handler((*call).grant), "Give a user a role in a repository", []int{404}},
 		{"DELETE", "/api/v1/repos/{owner}/{name}/grants/{user}", policy.Settings, handler((*call).takeBack), "Take a user's role in a repository back", []int{404}},

@@ -67,6 +67,9 @@ type PackageAccess interface {
 	// Immutable says whether a tag of a repository's packages stays where it was
 	// set first.
 	Immutable(ctx context.Context, repository, tag string) (bool, error)
+	// SparseIndexes says whether versions of a repository's packages may lack
+	// versions that they name.
+	SparseIndexes(ctx context.Context, repository string) (bool, error)
 	// Attach ends the grants of that id.
 	Attach(w cache.Writer, access string) error
 }

@@ -85,6 +85,8 @@ func (a *access) Detach(_ context.Context, _ cache.Writer, actor policy.Subject,
 
 func (a *access) Immutable(context.Context, string, string) (bool, error) { return false, nil }
 
+func (a *access) SparseIndexes(context.Context, string) (bool, error) { return false, nil }
+
 func (a *access) Attach(_ cache.Writer, id string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

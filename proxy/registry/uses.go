@@ -284,6 +284,14 @@ func (t *tx) unused(r *formats.Release) error {
 	return nil
 }
 
+func (t *tx) Sparse() (bool, error) {
+	ok, err := t.access.SparseIndexes(t.ctx, t.head.Repository)
+	if err != nil {
+		err = fmt.Errorf("whether %s takes indexes without all that they name is not known now: %w", t.head.Repository, err)
+	}
+	return ok, err
+}
+
 // rejoin finds what a retracted version used, to be restored with it. Errors:
 // formats.ErrConflict that names what is gone.
 func (t *tx) rejoin(r *formats.Release) ([]need, error) {
