@@ -15,14 +15,18 @@ import (
 
 // Limits of what is read.
 const (
-	maxManifest = 8 << 20 // bytes, of a manifest and of index.json
-	maxDepth    = 8       // manifests that name or refer to each other
+	maxManifest = 8 << 20  // bytes
+	maxIndex    = 32 << 20 // bytes, of index.json and referrers.json: some 80 000 images
+	maxDepth    = 8        // manifests that name or refer to each other
+	maxPages    = 1000     // of a list of referrers
 )
 
 // The annotations of an entry of index.json. The first is that of the
-// specification; clients find images by it. The others are our own.
+// specification; clients find images by it. The second is what containerd and
+// those that store images in it write beside; the others are our own.
 const (
 	noteTag       = "org.opencontainers.image.ref.name"
+	noteForeign   = "io.containerd.image.name"
 	noteName      = "larder.image.name"      // HOST/NAME:TAG or HOST/NAME@DIGEST
 	notePlatforms = "larder.image.platforms" // those that were chosen, with commas between
 )

@@ -5,9 +5,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -141,7 +144,7 @@ func TestHostileLayouts(t *testing.T) {
 		"no oci-layout":      {func(f files) { delete(f, "oci-layout") }, image.ErrLayout},
 		"another version":    {func(f files) { f["oci-layout"] = []byte(`{"imageLayoutVersion":"2.0.0"}`) }, image.ErrLayout},
 		"no index":           {func(f files) { delete(f, "index.json") }, image.ErrLayout},
-		"an index of 9 MiB":  {func(f files) { f["index.json"] = append(bytes.Repeat([]byte(" "), 9<<20), f["index.json"]...) }, image.ErrLayout},
+		"an index of 33 MiB": {func(f files) { f["index.json"] = append(bytes.Repeat([]byte(" "), 33<<20), f["index.json"]...) }, image.ErrLayout},
 		"an index cut short": {func(f files) { f["index.json"] = f["index.json"][:20] }, image.ErrLayout},
 		"a missing layer":    {func(f files) { delete(f, pathOf([]byte("layer"))) }, image.ErrLayout},
 		"other bytes":        {func(f files) { f[pathOf([]byte("layer"))] = []byte("loyer") }, cache.ErrCorrupt},
@@ -237,6 +240,33 @@ func TestHostileTars(t *testing.T) {
 	}
 }
 
+// TestTarWithHoles: a file with holes has not its bytes where they are looked for.
+func TestTarWithHoles(t *testing.T) {
+	f := files{}
+	f.name(f.image())
+	whole, err := os.ReadFile(f.tar(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var more bytes.Buffer
+	w := tar.NewWriter(&more)
+	content := append([]byte("1\n0\n0\n"), make([]byte, 506)...)
+	err = w.WriteHeader(&tar.Header{Name: "more", Size: int64(len(content)), PAXRecords: map[string]string{
+		"XXX.sparse.major": "1", "XXX.sparse.minor": "0", "XXX.sparse.name": "more", "XXX.sparse.realsize": "100",
+	}})
+	if _, written := w.Write(content); err != nil || written != nil {
+		t.Fatal(err, written)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	whole = append(more.Bytes()[:more.Len()-1024], whole...)
+	whole = bytes.ReplaceAll(whole, []byte("XXX.sparse"), []byte("GNU.sparse")) // which no writer writes when it is asked
+	if err := refused(t, written(t, whole)); !errors.Is(err, image.ErrLayout) {
+		t.Error(err)
+	}
+}
+
 // TestHostileFolders: no link is followed.
 func TestHostileFolders(t *testing.T) {
 	f := files{}
@@ -260,6 +290,46 @@ func TestHostileFolders(t *testing.T) {
 	}
 	if err := refused(t, dir); err == nil {
 		t.Error("a linked folder is followed out of the layout")
+	}
+}
+
+// TestEndlessReferrers: a list that never ends is not read for ever.
+func TestEndlessReferrers(t *testing.T) {
+	far, err := ocitest.Start(ocitest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(far.Close)
+	if _, err := far.Push("acme/app", "v1", ocitest.Image{}); err != nil {
+		t.Fatal(err)
+	}
+	var pages atomic.Int64
+	to, err := url.Parse(far.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	behind := httputil.NewSingleHostReverseProxy(to)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if !strings.Contains(q.URL.Path, "/referrers/") {
+			behind.ServeHTTP(w, q)
+			return
+		}
+		w.Header().Set("Link", fmt.Sprintf("<%s?last=%d>; rel=\"next\"", q.URL.Path, pages.Add(1)))
+		if pages.Load() > 5000 {
+			t.Error("the list is read for ever")
+			w.Header().Del("Link")
+		}
+		_, _ = io.WriteString(w, `{"schemaVersion":2,"manifests":[]}`) // who went away is seen by the count
+	}))
+	defer server.Close()
+	r, err := image.ParseReference("here/acme/app:v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := image.Export{Out: filepath.Join(t.TempDir(), "out"), Tell: func(string, ...any) {}}
+	_, err = e.Run(t.Context(), []image.Source{{Reference: r, Registry: &image.Registry{URL: server.URL, HTTP: server.Client()}}})
+	if err == nil || !strings.Contains(err.Error(), "pages") {
+		t.Error(err)
 	}
 }
 

@@ -106,7 +106,11 @@ func (x *importer) entries() ([]entry, error) {
 // programs note.
 func (x *importer) target(d descriptor) (entry, error) {
 	e := entry{descriptor: d}
-	if r, err := ParseReference(d.Annotations[noteName]); err == nil {
+	r, err := ParseReference(d.Annotations[noteName])
+	if err != nil {
+		r, err = ParseReference(d.Annotations[noteForeign])
+	}
+	if err == nil {
 		name := r.Name
 		if rest, ok := strings.CutPrefix(name, "mirror/"); ok {
 			_, name, _ = strings.Cut(rest, "/")

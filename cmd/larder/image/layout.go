@@ -82,10 +82,10 @@ func readJSON(l layout, name string, v any) error {
 		return fmt.Errorf("read %s: %w: %w", name, ErrLayout, err)
 	}
 	defer f.Close()
-	if size > maxManifest {
-		return fmt.Errorf("%s has %d bytes, the limit is %d: %w", name, size, maxManifest, ErrLayout)
+	if size > maxIndex {
+		return fmt.Errorf("%s has %d bytes, the limit is %d: %w", name, size, maxIndex, ErrLayout)
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxManifest))
+	text, err := io.ReadAll(io.LimitReader(f, maxIndex))
 	if err == nil {
 		err = json.Unmarshal(text, v)
 	}

@@ -146,7 +146,10 @@ func (r *Registry) has(ctx context.Context, name, kind, digest string) (bool, er
 func (r *Registry) referrers(ctx context.Context, name, digest string) ([]descriptor, error) {
 	var list []descriptor
 	path := name + "/referrers/" + digest
-	for path != "" {
+	for n := 0; path != ""; n++ {
+		if n == maxPages {
+			return nil, fmt.Errorf("the list of what refers to %s has more than %d pages", digest, maxPages)
+		}
 		w, err := r.ask(ctx, call{method: http.MethodGet, path: path})
 		if missing(err) {
 			return list, nil

@@ -2,6 +2,7 @@ package image
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -23,8 +24,16 @@ func TestTargets(t *testing.T) {
 		{"h/acme/app:v1", "", "../x", ""},
 		{"h/mirror/up", "", "", ""},
 		{"no name", "", "", ""},
+		// What containerd, nerdctl and docker note.
+		{"c:up.example/team/app:1", "1", "", "team/app:1"},
+		{"c:up.example/team/app:1", "1", "acme", "acme/app:1"},
+		{"c:up.example/app:1", "1", "acme", "acme/app:1"},
+		{"c:no name", "v1", "acme/app", "acme/app:v1"},
 	} {
 		d := descriptor{Digest: "sha256:1", Annotations: map[string]string{noteName: tt.noted, noteTag: tt.tag}}
+		if foreign, ok := strings.CutPrefix(tt.noted, "c:"); ok {
+			d.Annotations = map[string]string{"io.containerd.image.name": foreign, noteTag: tt.tag}
+		}
 		x := &importer{Import: &Import{Into: tt.into}}
 		e, err := x.target(d)
 		got := e.name + ":" + e.tag

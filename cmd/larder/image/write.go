@@ -161,11 +161,15 @@ func (f *folder) list(name string, entries []descriptor) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for i, e := range slices.Concat(old, entries) {
-		later := entries[max(i+1-len(old), 0):]
-		if !slices.ContainsFunc(later, func(d descriptor) bool { return e.Annotations[noteName] == d.Annotations[noteName] }) {
-			index.Manifests = append(index.Manifests, e)
+	at := map[string]int{} // by name: the later one counts
+	for _, e := range slices.Concat(old, entries) {
+		name := e.Annotations[noteName]
+		if i, known := at[name]; known && name != "" {
+			index.Manifests[i] = e
+			continue
 		}
+		at[name] = len(index.Manifests)
+		index.Manifests = append(index.Manifests, e)
 	}
 	if len(index.Manifests) == 0 && name == aboutFile {
 		return nil
@@ -175,6 +179,9 @@ func (f *folder) list(name string, entries []descriptor) error {
 	})
 	giveTags(index.Manifests)
 	text, err := json.MarshalIndent(index, "", "  ")
+	if err == nil && len(text) >= maxIndex {
+		err = fmt.Errorf("%s has more than %d bytes: export to more than one layout", name, maxIndex)
+	}
 	if err != nil {
 		return err
 	}
