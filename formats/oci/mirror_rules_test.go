@@ -85,7 +85,8 @@ func TestMirrorRules(t *testing.T) {
 }
 
 // TestMirrorCooldown: what is new waits, by whatever name it is asked for, and
-// opens by itself; a tag that moves to something new waits anew.
+// opens by itself; a tag that moves to something new stands for what it was until
+// that has waited.
 func TestMirrorCooldown(t *testing.T) {
 	w := newWorld(t, mirrored(ocitest.Options{}))
 	w.ruled(rules.Rule{ID: "cool", Kind: rules.Cooldown, MinAge: time.Hour})
@@ -98,11 +99,22 @@ func TestMirrorCooldown(t *testing.T) {
 	w.want("200", "GET "+at+"/manifests/v1", "", "")
 	w.want("200", "GET "+at+"/manifests/"+d, "", "")
 	w.want("200", "GET "+at+"/blobs/"+digestOf("one"), "", "")
-	w.farImage("team/app", "v1", "two")
+	next := w.farImage("team/app", "v1", "two")
 	w.want("200", "GET "+at+"/manifests/v1", "", "")
 	w.Clock.Advance(10 * time.Minute)
-	w.want("403 DENIED", "GET "+at+"/manifests/v1", "", "")
+	for _, method := range []string{"HEAD", "GET"} {
+		got := w.want("200", method+" "+at+"/manifests/v1", "", "")
+		if got.Header.Get("Docker-Content-Digest") != d || got.Header.Get("X-Larder-Policy") != "cool" || !strings.HasPrefix(got.Header.Get("Warning"), `299 - "`) {
+			t.Errorf("%s of a tag that moved: %v", method, got.Header)
+		}
+	}
 	w.want("200", "GET "+at+"/manifests/"+d, "", "")
+	w.want("403 DENIED", "GET "+at+"/manifests/"+next, "", "")
+	w.want("403 DENIED", "GET "+at+"/blobs/"+digestOf("two"), "", "")
+	w.Clock.Advance(2 * time.Hour)
+	if got := w.want("200", "GET "+at+"/manifests/v1", "", ""); got.Header.Get("Docker-Content-Digest") != next || got.Header.Get("Warning") != "" {
+		t.Errorf("of one that has waited: %v", got.Header)
+	}
 }
 
 // TestMirrorSharesLayers: a layer of two images of an upstream is fetched once.

@@ -21,12 +21,14 @@ type pointerRecord struct {
 	MediaType string    `json:"type,omitempty"`
 	Size      int64     `json:"size"`    // -1: not told
 	Checked   time.Time `json:"checked"` // when the upstream last confirmed it
+	Former    []former  `json:"former,omitempty"`
 }
 
 // pointed is a pointer as one request sees it.
 type pointed struct {
 	*pointerRecord
-	result formats.Result
+	result  formats.Result
+	instead http.Header // where rules put an older version in the place of the latest
 }
 
 func (b *bound) Resolve(ctx context.Context, p formats.Pointer) (formats.Target, error) {
@@ -65,6 +67,9 @@ func (e *Engine) resolve(ctx context.Context, q query, p formats.Pointer) (forma
 	if err == nil {
 		err = e.permitPointer(ctx, q, p, at.Version)
 	}
+	if isRefusal(err) {
+		at, err = e.repaired(ctx, q, p, at, err)
+	}
 	if err != nil {
 		return formats.Target{}, fmt.Errorf("%s of %s: %w", p.Name, p.Package, err)
 	}
@@ -72,9 +77,12 @@ func (e *Engine) resolve(ctx context.Context, q query, p formats.Pointer) (forma
 	if at.result != formats.Miss {
 		e.opt.Room.Touch(refs.InlineDigest(pointerKey(q.source.ID, p.Package, p.Name)))
 	}
-	t := formats.Target{Version: at.Version, MediaType: at.MediaType, Size: at.Size, Result: at.result}
+	t := formats.Target{Version: at.Version, MediaType: at.MediaType, Size: at.Size, Result: at.result, Header: at.instead}
 	if at.result == formats.Stale {
 		t.Header = e.staleHeader(q, at.Checked)
+		for name, values := range at.instead {
+			t.Header[name] = append(t.Header[name], values...)
+		}
 	}
 	return t, nil
 }
@@ -89,7 +97,7 @@ func (e *Engine) pointer(ctx context.Context, q query, p formats.Pointer) (point
 		return pointed{}, err
 	}
 	if held != nil && e.usable(q, held) {
-		return pointed{held, formats.Hit}, nil
+		return pointed{pointerRecord: held, result: formats.Hit}, nil
 	}
 	if (held == nil || q.source.Private) && e.knownMissing(k) {
 		return pointed{}, noPointer(q, p)
@@ -102,7 +110,7 @@ func (e *Engine) pointer(ctx context.Context, q query, p formats.Pointer) (point
 		return at, err
 	}
 	if e.rests(k) || e.rests(restKey(q.source.ID)) {
-		return pointed{held, formats.Stale}, nil
+		return pointed{pointerRecord: held, result: formats.Stale}, nil
 	}
 	patient, cancel := context.WithTimeout(ctx, e.opt.Pace.Patience)
 	defer cancel()
@@ -115,7 +123,7 @@ func (e *Engine) pointer(ctx context.Context, q query, p formats.Pointer) (point
 	case patient.Err() != nil:
 		e.rest(restKey(q.source.ID), restPause)
 	}
-	return pointed{held, formats.Stale}, nil
+	return pointed{pointerRecord: held, result: formats.Stale}, nil
 }
 
 func noPointer(q query, p formats.Pointer) error {
@@ -173,7 +181,7 @@ func (e *Engine) latestPointer(q query, p formats.Pointer) (pointed, error) {
 	case err != nil:
 		return pointed{}, err
 	case held != nil && e.usable(q, held):
-		return pointed{held, formats.Hit}, nil
+		return pointed{pointerRecord: held, result: formats.Hit}, nil
 	case held == nil && e.knownMissing(k):
 		return pointed{}, noPointer(q, p)
 	}
@@ -258,12 +266,12 @@ func (a *question) head(ctx context.Context) (pointed, error) {
 // pointTo moves a pointer to a target, once that has landed. What the store does
 // not take now is served all the same, and not noted.
 func (a *question) pointTo(ctx context.Context, t formats.Target) (pointed, error) {
-	next := pointerRecord{Version: t.Version, MediaType: t.MediaType, Size: t.Size}
+	next := pointerRecord{Version: t.Version, MediaType: t.MediaType, Size: t.Size, Former: moved(a.held, t.Version)}
 	f := a.p.File(t.Version)
 	switch landed := a.landFile(ctx, a.query, f); {
 	case unstorable(landed):
 		next.Checked = a.now().UTC()
-		return pointed{&next, formats.Miss}, nil
+		return pointed{pointerRecord: &next, result: formats.Miss}, nil
 	case errors.Is(landed, formats.ErrNotFound) && !errors.Is(landed, formats.ErrNoVersion):
 		// Not %w: it has the name, so that this does not say that the name is gone.
 		return pointed{}, fmt.Errorf("the upstream %s does not have what %s stands for: %w: %v", a.source.ID, a.p.Name, upstream.ErrUnavailable, landed)

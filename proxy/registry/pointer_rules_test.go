@@ -3,6 +3,8 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,7 +47,62 @@ func TestPointerRules(t *testing.T) {
 	m.points("t", one, formats.Revalidated)
 	push(m.far, "t", "two") // a tag may be old, and what it stands for new
 	m.clock.advance(time.Hour)
-	m.fails("t", policy.ErrDenied)
+	got := m.points("t", one, formats.Miss)
+	if w := got.Header.Get("Warning"); !strings.HasPrefix(w, `299 - "`) || !strings.Contains(w, "rule r") || got.Header.Get("X-Larder-Policy") != "r" || got.Size != 3 {
+		t.Errorf("instead of what waits: %+v", got)
+	}
+	m.clock.advance(time.Hour)
+	m.points("t", digestOf([]byte("two")), formats.Revalidated)
+}
+
+// TestPointerOfOlder: of all that a tag stood for the newest comes that the rules
+// about age leave, and nothing that another rule refuses.
+func TestPointerOfOlder(t *testing.T) {
+	m := newMirror(t, false)
+	name := func(i int) string { return fmt.Sprintf("version %d", i) }
+	digest := func(i int) string { return digestOf([]byte(name(i))) }
+	for i := range 40 { // one a day
+		push(m.far, "t", name(i))
+		m.points("t", digest(i), formats.Miss)
+		m.clock.advance(24 * time.Hour)
+	}
+	served := func(minAge time.Duration, more ...rules.Rule) int {
+		m.rules(append(more, rules.Rule{ID: "r", Kind: rules.Cooldown, MinAge: minAge})...)
+		got, err := m.Resolve(context.Background(), tagOf("t"))
+		if err != nil {
+			return -1
+		}
+		for i := range 40 {
+			if digest(i) == got.Version {
+				return i
+			}
+		}
+		t.Fatalf("%+v", got)
+		return 0
+	}
+	if at := served(36 * time.Hour); at != 38 {
+		t.Errorf("after a day and a half it is version %d", at)
+	}
+	week := served(7 * 24 * time.Hour)
+	if week < 20 || week > 33 { // versions between are forgotten, in even steps
+		t.Errorf("after a week it is version %d", week)
+	}
+	bad := rules.Rule{ID: "bad", Kind: rules.Deny, Match: []string{"pkg:oci/p@" + digest(week)}}
+	if at := served(7*24*time.Hour, bad); at >= week {
+		t.Errorf("a version that is denied, or younger: %d", at)
+	}
+	if at := served(1000*24*time.Hour, bad); at != -1 {
+		t.Errorf("version %d is not old enough", at)
+	}
+	bad.Match = []string{"pkg:oci/p@" + digest(39)}
+	if at := served(time.Hour, bad); at != -1 {
+		t.Errorf("in the place of what is denied: version %d", at)
+	}
+	// What is no longer held does not come in its place.
+	m.forgets(formats.Forgotten{Package: "p", File: tagged(digest(38)).Name})
+	if at := served(36 * time.Hour); at == 38 || at == -1 {
+		t.Errorf("it is version %d, which is not held", at)
+	}
 }
 
 // TestPointerRoom: pointers count as cached bytes, are evicted in their turn, and

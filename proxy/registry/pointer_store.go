@@ -142,7 +142,7 @@ func (a *question) move(ctx context.Context, next pointerRecord) (pointed, error
 	if err != nil && !unstorable(err) {
 		return pointed{}, err
 	}
-	return pointed{&next, result}, nil
+	return pointed{pointerRecord: &next, result: result}, nil
 }
 
 // dropPointer forgets a pointer. What it stood for stays.
