@@ -36,7 +36,7 @@ func layers() []layer {
 		{path: "formats/all", own: []string{"formats"}},
 		{path: "formats/formattest", own: []string{"formats", "policy", "cache"}},
 		{path: "formats/npm", own: []string{"formats", "policy", "cache"}, external: []string{"github.com/go-json-experiment/json", "github.com/Masterminds/semver", "github.com/klauspost/compress"}},
-		{path: "formats/oci", own: []string{"formats", "policy", "cache"}, external: []string{"github.com/go-json-experiment/json"}},
+		{path: "formats/oci", own: []string{"formats", "policy", "cache"}, external: []string{"github.com/go-json-experiment/json", sync}},
 		{path: "formats", own: []string{"policy", "cache"}, external: []string{"github.com/klauspost/compress"}},
 		{path: "cache/badger", own: []string{"cache"}, external: []string{"github.com/dgraph-io/badger", sync}},
 		{path: "cache/tier", own: []string{"cache"}, external: []string{"github.com/hashicorp/golang-lru"}},
