@@ -142,8 +142,28 @@ func (s *session) take(ctx context.Context, store cache.Sessions) (cache.Session
 	if err := store.DropSession(ctx, s.id); err != nil {
 		return nil, err
 	}
-	return store.BeginSession(ctx, s.id, s.row.Also...)
+	part, err := store.BeginSession(ctx, s.id, s.row.Also...)
+	if errors.Is(err, cache.ErrFull) {
+		return noRoom{err: err}, nil
+	}
+	return part, err
 }
+
+// noRoom is what a session without bytes has while the disk takes none: it tells
+// so, and can be left and cancelled, but not written.
+type noRoom struct {
+	cache.Session // nil: for what nobody calls of a session
+	err           error
+}
+
+func (noRoom) Size() int64                               { return 0 }
+func (n noRoom) Write([]byte) (int, error)               { return 0, n.err }
+func (n noRoom) Verify(...cache.Sum) (cache.Blob, error) { return cache.Blob{}, n.err }
+func (n noRoom) Save(context.Context) ([]byte, error)    { return nil, n.err }
+func (n noRoom) Commit(context.Context) error            { return n.err }
+func (n noRoom) Open() (io.ReadSeekCloser, error)        { return nil, n.err }
+func (noRoom) Abort(error)                               {}
+func (noRoom) Close() error                              { return nil }
 
 func (s *session) Offset() int64 { return s.part.Size() }
 

@@ -6,9 +6,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"larder/cache"
+	"larder/cache/disk"
 	"larder/cache/memory"
 	"larder/formats"
 	"larder/proxy/registry"
@@ -193,6 +195,51 @@ func TestSessionOnAFullDisk(t *testing.T) {
 	_, err = s.Verify(sumOf(append(text(30), text(40)...)))
 	w.ok(err)
 	w.ok(s.Keep(ctx))
+}
+
+// TestEmptySessionOnAFullDisk (F7): one that got no bytes yet tells so, and can be
+// cancelled, as every other; bytes are refused for want of room.
+func TestEmptySessionOnAFullDisk(t *testing.T) {
+	ctx := context.Background()
+	w := newWorld(t, func(b *bench, _ *registry.Options) {
+		store, err := disk.Open(t.TempDir(), disk.Options{Room: disk.RoomOptions{Floor: 1 << 20}})
+		b.ok(err)
+		t.Cleanup(func() { b.ok(store.Close()) })
+		b.store = &crowded{Store: store}
+	})
+	store := w.store.(*crowded)
+	ids := []string{w.begin("p"), w.begin("p")}
+	store.full.Store(true)
+	for _, step := range []func(formats.Session) error{
+		func(s formats.Session) error { _, err := s.Write(text(1)); return err },
+		func(s formats.Session) error { _, err := s.Verify(sumOf(nil)); return err },
+		func(s formats.Session) error { return s.Suspend(ctx) },
+	} {
+		s := w.take("p", ids[0], 0)
+		if err := step(s); !errors.Is(err, cache.ErrFull) {
+			t.Errorf("a full disk: %v", err)
+		}
+		w.ok(s.Close())
+	}
+	w.ok(w.take("p", ids[0], 0).Cancel(ctx))
+	w.over("p", ids[0])
+	w.holds(1, 0)
+	store.full.Store(false)
+	w.append("p", ids[1], 0, text(10))
+	w.holds(1, 10)
+}
+
+// crowded is a disk on which no file can be begun at times.
+type crowded struct {
+	*disk.Store
+	full atomic.Bool
+}
+
+func (c *crowded) BeginSession(ctx context.Context, id string, also ...cache.Algorithm) (cache.Session, error) {
+	if c.full.Load() {
+		return nil, cache.ErrFull
+	}
+	return c.Store.BeginSession(ctx, id, also...)
 }
 
 // bare is a store that keeps nothing unfinished.
