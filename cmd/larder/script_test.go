@@ -78,6 +78,8 @@ func params(t *testing.T, dir string) testscript.Params {
 			"publish-body":        cmdPublishBody,
 			"publish-many":        cmdPublishMany,
 			"crash-publishes":     cmdCrashPublishes,
+			"crash-pushes":        cmdCrashPushes,
+			"crash-pulls":         cmdCrashPulls,
 			"web-login":           cmdWebLogin,
 			"capture":             cmdCapture,
 			"accessed":            cmdAccessed,
