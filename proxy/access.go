@@ -26,11 +26,11 @@ func (x *exchange) end() {
 	}
 	// What is still buffered is sent after the handler returns.
 	x.arm(time.Now())
-	x.body.leave()
 	x.record(stack, v != nil)
 	if v != nil {
 		panic(http.ErrAbortHandler)
 	}
+	x.body.drain()
 }
 
 // apologize answers after a panic, without asking the format, which may be

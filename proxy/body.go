@@ -20,9 +20,11 @@ type body struct {
 	io.ReadCloser
 	w    *writer
 	open bool
-	left int64 // bytes; below zero when the limit was passed
-	pace pace
-	err  error
+	// begun: the client was asked for it, should it have wanted to be.
+	begun bool
+	left  int64 // bytes; below zero when the limit was passed
+	pace  pace
+	err   error
 }
 
 func (b *body) wrap(src io.ReadCloser, w *writer, limit int64) {
@@ -38,6 +40,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
+	b.begun = true
 	began := time.Now()
 	// The first read may have to send "100 Continue".
 	b.w.arm(began)
@@ -87,13 +90,30 @@ func (b *body) abandon(h http.Header) {
 	}
 }
 
-// drainTime is how long the end of a body is waited for that nobody reads.
-const drainTime = 5 * time.Second
+// What is read of a body that nobody wants, behind the reply. A client that sends
+// all before it reads would lose the reply with the connection, should that end
+// with bytes on their way.
+const (
+	drainTime  = 5 * time.Second
+	drainBytes = 16 << 20
+)
 
-// leave bounds what net/http does behind a reply: it reads on for up to
-// 256 KiB, so that the client sees the reply, and without a deadline for ever.
-func (b *body) leave() {
-	if b.unread() && !b.w.rearm {
-		_ = b.w.ctl.SetReadDeadline(time.Now().Add(drainTime)) // refused by recorders only
+// drain sends the reply and then reads the end of the body, within bounds: not over
+// HTTP/2, where a body can be ended by itself, and not of a client that asked
+// whether it should send one and was told not to.
+func (b *body) drain() {
+	if !b.unread() || b.w.rearm {
+		return
+	}
+	// It bounds also what net/http reads by itself, without a deadline for ever.
+	_ = b.w.ctl.SetReadDeadline(time.Now().Add(drainTime)) // refused by recorders only
+	if !b.begun && b.w.x.r.Header.Get("Expect") != "" {
+		return
+	}
+	if err := b.w.ctl.Flush(); err != nil {
+		return // to whom there is no way
+	}
+	if _, err := io.CopyN(io.Discard, b.ReadCloser, drainBytes); err != nil {
+		b.err = io.EOF // there is no more, or no more of use
 	}
 }
