@@ -132,8 +132,8 @@ func (s *sending) send() error {
 	}
 	s.begin()
 	if s.part.n > 0 {
-		_, err := s.w.Write(s.c.Bytes[s.part.off : s.part.off+s.part.n])
-		s.check(s.part.n, s.part.n, err)
+		n, err := s.w.Write(s.c.Bytes[s.part.off : s.part.off+s.part.n])
+		s.check(int64(n), s.part.n, err)
 	}
 	return nil
 }
@@ -151,8 +151,8 @@ func (s *sending) sendFile() error {
 			return fmt.Errorf("reply: read: %w", err)
 		}
 		s.begin()
-		_, err := s.w.Write(small)
-		s.check(s.part.n, s.part.n, err)
+		n, err := s.w.Write(small)
+		s.check(int64(n), s.part.n, err)
 		return nil
 	}
 	s.begin()
@@ -186,6 +186,10 @@ func (s *sending) sendFollowing() error {
 	}
 	sent, err := io.Copy(s.w, body)
 	want := s.part.n
+	if sent == want && s.r.Context().Err() != nil {
+		// The client left with all of it, before the source had said that it ends.
+		err = nil
+	}
 	if want < 0 {
 		want = sent
 	}

@@ -236,6 +236,56 @@ func TestReplyAbortsACutBody(t *testing.T) {
 	}
 }
 
+// TestReplyToWhoHasItAll: a client that leaves with the last byte was not cut off,
+// also where the source has yet to end. One that leaves before it was.
+func TestReplyToWhoHasItAll(t *testing.T) {
+	for lines, size := range map[string]int64{"": 3, "bytes=1-2": 9} {
+		ctx, leave := context.WithCancel(t.Context())
+		r := httptest.NewRequest("GET", "/", nil).WithContext(ctx)
+		if lines != "" {
+			r.Header.Set("Range", lines)
+		}
+		left := follow("abcdefghi"[:size], context.Canceled)
+		w := &aborter{ResponseWriter: httptest.NewRecorder()}
+		err := Reply(w, r, &Content{Size: size, Follow: func(ctx context.Context, off, n int64) (io.ReadCloser, error) {
+			leave()
+			return left(ctx, off, n)
+		}})
+		if err != nil || w.cause != nil {
+			t.Errorf("%q: %v, %v", lines, err, w.cause)
+		}
+	}
+}
+
+// full is a client that takes so many bytes.
+type full struct {
+	http.ResponseWriter
+	room int
+}
+
+func (f *full) Write(p []byte) (int, error) {
+	n := min(f.room, len(p))
+	f.room -= n
+	if n < len(p) {
+		return n, io.ErrClosedPipe
+	}
+	return n, nil
+}
+
+// TestReplySaysWhereItWasCut: the log is to say what was sent.
+func TestReplySaysWhereItWasCut(t *testing.T) {
+	for name, c := range kinds(t, "0123456789") {
+		w := &aborter{ResponseWriter: &full{httptest.NewRecorder(), 4}}
+		func() {
+			defer func() { recover() }()
+			Reply(w, httptest.NewRequest("GET", "/", nil), c())
+		}()
+		if w.cause == nil || !strings.Contains(w.cause.Error(), "after 4 of 10 bytes") {
+			t.Errorf("%s: %v", name, w.cause)
+		}
+	}
+}
+
 func zip(text string) []byte {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
