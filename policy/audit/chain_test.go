@@ -11,12 +11,13 @@ import (
 	"testing"
 
 	"larder/cache"
+	"larder/cache/clocktest"
 	"larder/cache/memory"
 )
 
 func TestAppendNumbersAndCompletes(t *testing.T) {
 	backends(t, func(t *testing.T, index cache.Index) {
-		c := newClock()
+		c := clocktest.New(0)
 		chain := Chain{Node: "n1", Clock: c.Now}
 		record(t, index, chain, change(1))
 		update(t, index, func(w cache.Writer) error {

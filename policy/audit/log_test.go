@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"larder/cache"
+	"larder/cache/clocktest"
 	"larder/cache/memory"
 )
 
@@ -137,13 +138,13 @@ func TestWarned(t *testing.T) {
 }
 
 func TestRepeatsAreCounted(t *testing.T) {
-	index, c := memory.NewIndex(), newClock()
+	index, c := memory.NewIndex(), clocktest.New(0)
 	l := startLog(t, index, Chain{Clock: c.Now})
 	ctx := With(t.Context(), alice())
 	first, err := l.Refused(ctx, refusal("a"))
 	must(t, err)
 	for range 40 {
-		c.forward(time.Second)
+		c.Advance(time.Second)
 		r := refusal("a")
 		r.Reason.Sentence = c.Now().String() // sentences tell the time
 		id, err := l.Refused(ctx, r)
@@ -160,7 +161,7 @@ func TestRepeatsAreCounted(t *testing.T) {
 	wantClean(t, index, 2)
 
 	// The window goes on; when it is over, the next refusal is news.
-	c.forward(window)
+	c.Advance(window)
 	must(t, l.Flush(t.Context()))
 	wantClean(t, index, 2)
 	second, err := l.Refused(ctx, refusal("a"))
@@ -171,7 +172,7 @@ func TestRepeatsAreCounted(t *testing.T) {
 }
 
 func TestWindowsEndByThemselves(t *testing.T) {
-	c, tl := newClock(), &tally{}
+	c, tl := clocktest.New(0), &tally{}
 	note := func(pkg string) {
 		t.Helper()
 		r := refusal(pkg)
@@ -191,7 +192,7 @@ func TestWindowsEndByThemselves(t *testing.T) {
 		t.Error("a window that runs was written")
 	}
 	for _, step := range []time.Duration{window, -3 * window} { // a clock that is set back ends windows, too
-		c.forward(step)
+		c.Advance(step)
 		if list := tl.due(ended, c.Now()); len(list) != 1 {
 			t.Fatalf("%d windows to write, want 1", len(list))
 		}
@@ -210,7 +211,7 @@ func TestWindowsEndByThemselves(t *testing.T) {
 // What comes while a group is being written is neither lost nor written twice,
 // and what could not be written is tried again before its window is over.
 func TestTallyWhileItIsWritten(t *testing.T) {
-	c, tl := newClock(), &tally{}
+	c, tl := clocktest.New(0), &tally{}
 	note := func() <-chan error {
 		t.Helper()
 		r := refusal("a")
@@ -273,7 +274,7 @@ func TestLikeness(t *testing.T) {
 
 // A flood costs bounded memory and few records, and every refusal is counted.
 func TestFloodIsBoundedAndCounted(t *testing.T) {
-	index, c := memory.NewIndex(), newClock()
+	index, c := memory.NewIndex(), clocktest.New(0)
 	l := newLog(index, Chain{Clock: c.Now})
 	refuse := func(o Origin, r Record) {
 		r.Decision = Deny
@@ -314,7 +315,7 @@ func TestFloodIsBoundedAndCounted(t *testing.T) {
 	if !maps.Equal(by, want) {
 		t.Errorf("records %v, want %v", by, want)
 	}
-	c.forward(window)
+	c.Advance(window)
 	must(t, l.Flush(t.Context()))
 	if len(l.tally.groups)+len(l.tally.callers) != 0 {
 		t.Errorf("%d groups stay behind", len(l.tally.groups))

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"larder/cache"
+	"larder/cache/clocktest"
 	"larder/cache/memory"
 )
 
@@ -88,7 +89,7 @@ func TestExportTellsOfFaults(t *testing.T) {
 }
 
 func TestExportFilter(t *testing.T) {
-	index, c := memory.NewIndex(), newClock()
+	index, c := memory.NewIndex(), clocktest.New(0)
 	chain := Chain{Clock: c.Now}
 	start := c.Now()
 	for i, r := range []Record{
@@ -98,7 +99,7 @@ func TestExportFilter(t *testing.T) {
 		{Action: "tokens", Decision: Allow, Resource: Resource{Repository: "acme/web"}},
 	} {
 		record(t, index, chain, r)
-		c.forward(time.Duration(i+1) * time.Minute)
+		c.Advance(time.Duration(i+1) * time.Minute)
 	}
 	for _, test := range []struct {
 		filter Filter

@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"larder/cache/clocktest"
 	"larder/cache/memory"
 	"larder/policy/token"
 )
@@ -39,7 +40,7 @@ func everywhere(text string) Record {
 
 // The form is fixed: other programs verify it, and so does a later version.
 func TestLineIsCanonical(t *testing.T) {
-	index, c := memory.NewIndex(), Chain{Node: "n1", Clock: newClock().Now}
+	index, c := memory.NewIndex(), Chain{Node: "n1", Clock: clocktest.New(0).Now}
 	record(t, index, c, Record{
 		Action: "repository.visibility", Decision: Allow, Status: 200,
 		Resource: Resource{Owner: "acme", Repository: "acme/packages"},

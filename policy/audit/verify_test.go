@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"larder/cache"
+	"larder/cache/clocktest"
 	"larder/cache/memory"
 )
 
@@ -19,7 +20,7 @@ func logged(t *testing.T, n int) cache.Index {
 	fill(t, index, n)
 	r := refusal("left-pad")
 	r.Decision, r.DecisionID = Deny, "DECISION"
-	record(t, index, Chain{Clock: newClock().Now}, r)
+	record(t, index, Chain{Clock: clocktest.New(0).Now}, r)
 	wantClean(t, index, uint64(n+1))
 	return index
 }

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
-	"sync"
 	"testing"
-	"time"
 
 	"larder/cache"
 	"larder/cache/badger"
+	"larder/cache/clocktest"
 	"larder/cache/memory"
 )
 
@@ -33,26 +32,6 @@ func must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// clock stands still until it is moved.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) forward(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 var here = netip.MustParseAddr("192.0.2.1")
@@ -92,7 +71,7 @@ func record(t testing.TB, index cache.Index, c Chain, r Record) {
 // fill appends n changes.
 func fill(t testing.TB, index cache.Index, n int) {
 	t.Helper()
-	ctx, c := With(t.Context(), alice()), Chain{Clock: newClock().Now}
+	ctx, c := With(t.Context(), alice()), Chain{Clock: clocktest.New(0).Now}
 	for begun := 0; begun < n; begun += 100 {
 		must(t, index.Update(ctx, func(w cache.Writer) error {
 			for i := begun; i < min(begun+100, n); i++ {

@@ -38,7 +38,7 @@ func TestBackoff(t *testing.T) {
 			t.Fatalf("asking again lengthened the wait to %v", got)
 		}
 		// The count has fallen meanwhile: fill it up again.
-		w.clock.forward(want)
+		w.clock.Advance(want)
 		for range int(want.Seconds()) - 1 {
 			if got := try(here); got != 0 {
 				t.Fatalf("wait %v after a pause", got)
@@ -49,7 +49,7 @@ func TestBackoff(t *testing.T) {
 	if wait := try(netip.MustParseAddr("192.0.2.2")); wait != 0 {
 		t.Errorf("another address has to wait %v", wait)
 	}
-	w.clock.forward(time.Hour)
+	w.clock.Advance(time.Hour)
 	for range addressBurst {
 		if wait := try(here); wait != 0 {
 			t.Fatalf("wait %v after an hour", wait)
@@ -79,7 +79,7 @@ func TestFarmBehindOneAddress(t *testing.T) {
 		w.signIn(known)
 		_, fresh := w.mint(w.admin, Mint{Scopes: policy.AllScopes()})
 		w.signIn(fresh)
-		w.clock.forward(maxWait / 4)
+		w.clock.Advance(maxWait / 4)
 	}
 	if throttled == 0 {
 		t.Error("nothing was throttled: this shows nothing")

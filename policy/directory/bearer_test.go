@@ -54,9 +54,9 @@ func TestBearer(t *testing.T) {
 	if d := w.image(eve, "ann/app"); d.Verdict != policy.Hide || d.Narrow {
 		t.Errorf("of somebody without the right: %s", d.Verdict)
 	}
-	w.clock.forward(5*time.Minute - time.Second)
+	w.clock.Advance(5*time.Minute - time.Second)
 	w.signIn(b.Secret)
-	w.clock.forward(time.Second)
+	w.clock.Advance(time.Second)
 	w.refusedSignIn(b.Secret, "expired")
 }
 
@@ -95,7 +95,7 @@ func TestBearerOfAnotherProcess(t *testing.T) {
 		t.Fatalf("%+v, %v", s, err)
 	}
 	must(t, w.RevokeToken(t.Context(), w.admin, ann.TokenID))
-	w.clock.forward(MaxAge)
+	w.clock.Advance(MaxAge)
 	_, err = other.Authenticate(t.Context(), secret, here)
 	wantKind(t, "revoked elsewhere", err, policy.ErrUnauthenticated)
 }
@@ -184,7 +184,7 @@ func TestBearersManageNothing(t *testing.T) {
 func TestBearersAndBackoff(t *testing.T) {
 	w := newWorld(t, Options{})
 	secret := w.bearer(w.admin)
-	w.clock.forward(time.Hour)
+	w.clock.Advance(time.Hour)
 	var wait *ThrottledError
 	for range 500 {
 		if _, err := w.Authenticate(t.Context(), secret, here); errors.As(err, &wait) {
@@ -208,11 +208,11 @@ func TestBearersAndBackoff(t *testing.T) {
 func TestBearerKeysRotate(t *testing.T) {
 	w := newWorld(t, Options{})
 	w.bearer(w.admin)
-	w.clock.forward(bearer.Rotation - time.Minute)
+	w.clock.Advance(bearer.Rotation - time.Minute)
 	_, secret := w.mint(w.admin, Mint{Scopes: policy.AllScopes()})
 	admin := w.signIn(secret)
 	before := w.bearer(admin)
-	w.clock.forward(time.Minute)
+	w.clock.Advance(time.Minute)
 	updates := w.index.updates
 	after := w.bearer(admin)
 	if w.index.updates != updates+1 {
@@ -226,7 +226,7 @@ func TestBearerKeysRotate(t *testing.T) {
 func TestBearerWhenTheIndexFails(t *testing.T) {
 	w := newWorld(t, Options{})
 	secret := w.bearer(w.admin)
-	w.clock.forward(time.Minute)
+	w.clock.Advance(time.Minute)
 	broken := errors.New("broken")
 	w.index.fail(broken)
 	if _, err := w.Authenticate(t.Context(), secret, here); !errors.Is(err, broken) || errors.Is(err, policy.ErrUnauthenticated) {

@@ -346,7 +346,7 @@ func TestMissingRepository(t *testing.T) {
 func TestFailsClosed(t *testing.T) {
 	w, ctx := newWorld(t, Options{}), t.Context()
 	ann := w.user("ann")
-	w.clock.forward(MaxAge)
+	w.clock.Advance(MaxAge)
 	broken := errors.New("disk on fire")
 	w.index.fail(broken)
 	for _, a := range []policy.Action{policy.Read, policy.Publish, policy.Delete, policy.Settings, policy.Organize} {
@@ -397,7 +397,7 @@ func TestWarmPathIsCheap(t *testing.T) {
 	if w.index.views != views {
 		t.Error("the index was asked again")
 	}
-	w.clock.forward(MaxAge)
+	w.clock.Advance(MaxAge)
 	warm()
 	if w.index.views == views {
 		t.Error("an answer was used beyond its age")
@@ -416,7 +416,7 @@ func TestForeignChangesCountWithinMaxAge(t *testing.T) {
 	}
 	must(t, w.Suspend(ctx, w.admin, "ann"))
 	w.refusedSignIn(secret, "suspended")
-	w.clock.forward(MaxAge)
+	w.clock.Advance(MaxAge)
 	_, err = other.Authenticate(ctx, secret, here)
 	wantKind(t, "sign-in elsewhere", err, policy.ErrUnauthenticated)
 }

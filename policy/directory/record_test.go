@@ -81,7 +81,7 @@ func TestEveryChangeIsRecorded(t *testing.T) {
 		}, map[string]string{after: "scopes read:packages"}},
 		{"token.revoke", func() error { return w.RevokeToken(ctx, w.admin, made.ID) }, map[string]string{before: "user bob"}},
 		{"token.forget", func() error {
-			w.clock.forward(keepEnded + 2*time.Hour)
+			w.clock.Advance(keepEnded + 2*time.Hour)
 			_, err := w.Purge(ctx)
 			return err
 		}, map[string]string{after: "tokens 1"}},

@@ -77,7 +77,7 @@ func TestAgesDoNotAddUp(t *testing.T) {
 	if _, err := w.Account(ctx, "ann"); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.forward(MaxAge - 1)
+	w.clock.Advance(MaxAge - 1)
 	if got := w.decide(ann, policy.Publish, "acme/packages", policy.Private); got != policy.Allow {
 		t.Fatal(got)
 	}
@@ -85,7 +85,7 @@ func TestAgesDoNotAddUp(t *testing.T) {
 	other, err := Open(ctx, w.index, Options{Clock: w.clock.Now})
 	must(t, err)
 	must(t, other.Suspend(ctx, w.admin, "ann"))
-	w.clock.forward(1)
+	w.clock.Advance(1)
 	if got := w.decide(ann, policy.Publish, "acme/packages", policy.Private); got != policy.Deny {
 		t.Errorf("%v by an account that was read %s ago", got, MaxAge)
 	}

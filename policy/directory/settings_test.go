@@ -77,7 +77,7 @@ func TestImmutableTags(t *testing.T) {
 		t.Errorf("of no repository: %v, %v", ok, err)
 	}
 	must(t, set("v*"))
-	w.clock.forward(MaxAge)
+	w.clock.Advance(MaxAge)
 	broken := errors.New("broken")
 	w.index.fail(broken)
 	if _, err := w.Immutable(ctx, "ann/packages", "v1"); !errors.Is(err, broken) {

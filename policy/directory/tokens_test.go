@@ -48,9 +48,9 @@ func TestSignInRefusals(t *testing.T) {
 	w.refusedSignIn(secret, "suspended")
 	must(t, w.Resume(ctx, w.admin, "ann"))
 	w.signIn(secret)
-	w.clock.forward(time.Hour - time.Second)
+	w.clock.Advance(time.Hour - time.Second)
 	w.signIn(secret)
-	w.clock.forward(time.Second)
+	w.clock.Advance(time.Second)
 	w.refusedSignIn(secret, "expired on 2026-03-01")
 }
 
@@ -166,7 +166,7 @@ func TestJobTokensCannotOutliveThemselves(t *testing.T) {
 	wantKind(t, "one trade too many", err, policy.ErrDenied)
 	forever, _, err := w.MintToken(ctx, w.signIn(secret), Mint{Scopes: scopes, Forever: true})
 	must(t, err)
-	w.clock.forward(15 * time.Minute)
+	w.clock.Advance(15 * time.Minute)
 	w.refusedSignIn(forever.Reveal(), "")
 }
 
@@ -349,12 +349,12 @@ func TestPurge(t *testing.T) {
 	must(t, w.RevokeToken(ctx, w.admin, forever.ID))
 	w.signIn(short)
 	must(t, w.Flush(ctx))
-	w.clock.forward(keepEnded)
+	w.clock.Advance(keepEnded)
 	if n, err := w.Purge(ctx); n != 1 || err != nil {
 		t.Errorf("purged %d, %v: want the revoked one", n, err)
 	}
 	w.refusedSignIn(short, "expired")
-	w.clock.forward(2 * time.Hour)
+	w.clock.Advance(2 * time.Hour)
 	if n, err := w.Purge(ctx); n != 1 || err != nil {
 		t.Errorf("purged %d, %v: want the expired one", n, err)
 	}

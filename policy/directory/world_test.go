@@ -9,9 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"larder/cache"
+	"larder/cache/clocktest"
 	"larder/cache/memory"
 	"larder/policy"
 	"larder/policy/token"
@@ -22,26 +22,9 @@ type world struct {
 	*Directory
 	t     *testing.T
 	index *faulty
-	clock *clock
+	clock *clocktest.Clock
 	admin policy.Subject
 	token string // of the administrator
-}
-
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) forward(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 // faulty is an Index that can be made to fail, and counts transactions.
@@ -84,7 +67,7 @@ var here = netip.MustParseAddr("192.0.2.1")
 
 func newWorld(t *testing.T, opt Options) *world {
 	t.Helper()
-	w := &world{t: t, index: &faulty{Index: memory.NewIndex()}, clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}}
+	w := &world{t: t, index: &faulty{Index: memory.NewIndex()}, clock: clocktest.New(0)}
 	opt.Clock, opt.AnonymousRead = w.clock.Now, true
 	d, err := Open(t.Context(), w.index, opt)
 	must(t, err)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"larder/cache/clocktest"
 	"larder/cache/memory"
 	"larder/formats"
 	"larder/policy"
@@ -28,36 +29,23 @@ var here = netip.MustParseAddr("192.0.2.1")
 
 type fixture struct {
 	*Accounts
+	*clocktest.Clock
 	t     *testing.T
 	dir   *directory.Directory
 	admin policy.Subject
-	mu    sync.Mutex
-	now   time.Time
-}
-
-func (f *fixture) clock() time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.now
-}
-
-func (f *fixture) forward(d time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.now = f.now.Add(d)
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	d, err := directory.Open(t.Context(), memory.NewIndex(), directory.Options{Clock: f.clock})
+	f := &fixture{t: t, Clock: clocktest.New(0)}
+	d, err := directory.Open(t.Context(), memory.NewIndex(), directory.Options{Clock: f.Now})
 	must(t, err)
 	file := filepath.Join(t.TempDir(), "token")
 	_, err = d.Bootstrap(t.Context(), file)
 	must(t, err)
 	text, err := os.ReadFile(file)
 	must(t, err)
-	f.dir, f.Accounts = d, New(d, f.clock)
+	f.dir, f.Accounts = d, New(d, f.Now)
 	f.admin = f.signIn(strings.TrimSpace(string(text)))
 	return f
 }
@@ -136,7 +124,7 @@ func TestUser(t *testing.T) {
 	f.user("ann", directory.Mint{})
 	must(t, f.dir.CreateUser(t.Context(), f.admin, directory.Account{Name: "acme", Org: true}))
 	u, err := f.User(t.Context(), "ann")
-	if err != nil || u.Name != "ann" || u.Email != "ann@mail.example" || !u.Created.Equal(f.now) {
+	if err != nil || u.Name != "ann" || u.Email != "ann@mail.example" || !u.Created.Equal(f.Now()) {
 		t.Errorf("%+v, %v", u, err)
 	}
 	for _, name := range []string{"bob", "acme", "", "a/b"} {
@@ -183,10 +171,10 @@ func TestTokens(t *testing.T) {
 	eve, _ := f.user("eve", directory.Mint{})
 	secret, made, err := f.Mint(ctx, ann, formats.Token{Name: "ci"})
 	must(t, err)
-	if !slices.Equal(made.Scopes, ann.Scopes) || !strings.HasPrefix(secret, made.Prefix) || !made.Expires.Equal(f.now.Add(directory.DefaultLifetime)) {
+	if !slices.Equal(made.Scopes, ann.Scopes) || !strings.HasPrefix(secret, made.Prefix) || !made.Expires.Equal(f.Now().Add(directory.DefaultLifetime)) {
 		t.Errorf("made %+v", made)
 	}
-	until := f.now.Add(48 * time.Hour)
+	until := f.Now().Add(48 * time.Hour)
 	_, short, err := f.Mint(ctx, ann, formats.Token{Scopes: []policy.Scope{policy.ReadPackages}, Expires: until})
 	if err != nil || !short.Expires.Equal(until) {
 		t.Errorf("made %+v, %v", short, err)
@@ -195,8 +183,8 @@ func TestTokens(t *testing.T) {
 		want formats.Token
 		err  error
 	}{
-		"past":        {formats.Token{Expires: f.now}, formats.ErrBadRequest},
-		"far":         {formats.Token{Expires: f.now.Add(2 * directory.MaxLifetime)}, formats.ErrBadRequest},
+		"past":        {formats.Token{Expires: f.Now()}, formats.ErrBadRequest},
+		"far":         {formats.Token{Expires: f.Now().Add(2 * directory.MaxLifetime)}, formats.ErrBadRequest},
 		"more":        {formats.Token{Scopes: []policy.Scope{policy.DeletePackages}}, policy.ErrDenied},
 		"unknown":     {formats.Token{Scopes: []policy.Scope{"x"}}, formats.ErrBadRequest},
 		"wrong limit": {formats.Token{Limits: policy.Limits{CIDRs: []string{"x"}}}, formats.ErrBadRequest},
@@ -266,7 +254,7 @@ func TestPairing(t *testing.T) {
 
 	id, code, err = p.Begin(ctx, here)
 	must(t, err)
-	f.forward(pairingLife)
+	f.Advance(pairingLife)
 	gone("a late confirmation", p.Confirm(ctx, code, ann))
 	_, err = p.Waiting(ctx, code)
 	gone("a late code shows", err)
@@ -306,7 +294,7 @@ func TestPairingsAreBounded(t *testing.T) {
 		}
 	}
 	fill(here, maxWaiting)
-	f.forward(time.Minute)
+	f.Advance(time.Minute)
 	refused(here, pairingLife-time.Minute)
 	for i := range (maxPairings - maxWaiting) / maxWaiting {
 		// What one IPv6 customer has counts as one.
@@ -314,9 +302,9 @@ func TestPairingsAreBounded(t *testing.T) {
 		fill(netip.MustParseAddr(fmt.Sprintf("2001:db8:0:%x::ffff", i)), maxWaiting/2)
 	}
 	refused(netip.MustParseAddr("198.51.100.1"), pairingLife-time.Minute)
-	f.forward(pairingLife - time.Minute)
+	f.Advance(pairingLife - time.Minute)
 	fill(netip.MustParseAddr("198.51.100.1"), 1)
-	f.forward(pairingLife)
+	f.Advance(pairingLife)
 	fill(here, maxWaiting)
 	refused(here, pairingLife)
 }

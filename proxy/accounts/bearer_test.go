@@ -57,7 +57,7 @@ func TestBearer(t *testing.T) {
 	ann, _ := f.user("ann", directory.Mint{})
 	b, err := f.Bearer(ctx, ann, []policy.Grant{{Format: "oci", Package: "ann/app", Actions: []policy.Action{policy.Read}}})
 	must(t, err)
-	if b.Life != 5*time.Minute || !b.Issued.Equal(f.now) || !strings.HasPrefix(b.Secret, "ldrx_") {
+	if b.Life != 5*time.Minute || !b.Issued.Equal(f.Now()) || !strings.HasPrefix(b.Secret, "ldrx_") {
 		t.Errorf("%s from %s", b.Life, b.Issued)
 	}
 	for _, auth := range []string{"Bearer " + b.Secret, "Basic " + b64("ann:"+b.Secret), "token " + b.Secret, b.Secret} {
@@ -85,7 +85,7 @@ func TestBearer(t *testing.T) {
 	if _, ok, err := f.Pairing().Take(ctx, id); ok || err != nil {
 		t.Errorf("and it was signed in: %v, %v", ok, err)
 	}
-	f.forward(5 * time.Minute)
+	f.Advance(5 * time.Minute)
 	if _, err := f.dir.Authenticate(ctx, b.Secret, here); !errors.Is(err, policy.ErrUnauthenticated) {
 		t.Errorf("after its end: %v", err)
 	}

@@ -115,7 +115,7 @@ func TestEveryStatus(t *testing.T) {
 	for _, row := range authorities() {
 		r := routeOf(row.method, row.path)
 		path, body := w.filled(row, me, w.admin)
-		w.forward(time.Minute) // failed sign-ins are slowed down
+		w.Advance(time.Minute) // failed sign-ins are slowed down
 		w.want(401, row.method, path, "ldrp_wrong", body)
 		w.want(400, row.method, withQuery(path, "nosuch=1"), w.admin, body)
 		if r.action != policy.Self && (r.action == policy.Administer || row.method != "GET") && r.action != policy.Open {
@@ -177,8 +177,8 @@ func (w *world) corners(tokens map[string]string) *strings.Replacer {
 	w.must(w.directory.SetClaims(w.t.Context(), []policy.Claim{{ID: "written", Match: []string{"written"}, Repository: "acme/tools"}}))
 	w.must(w.rules.Use(
 		[]rules.Rule{{ID: "cool", Kind: rules.Cooldown, MinAge: 7 * 24 * time.Hour}},
-		[]rules.Waiver{{Rule: "cool", Match: []string{"pkg:npm/w"}, By: "ann", Why: "so", Until: w.now.AddDate(1, 0, 0)}}))
-	given := rules.Waiver{Rule: "cool", Match: []string{"pkg:npm/w"}, Why: "so", Until: w.now.AddDate(0, 0, 1)}
+		[]rules.Waiver{{Rule: "cool", Match: []string{"pkg:npm/w"}, By: "ann", Why: "so", Until: w.Now().AddDate(1, 0, 0)}}))
+	given := rules.Waiver{Rule: "cool", Match: []string{"pkg:npm/w"}, Why: "so", Until: w.Now().AddDate(0, 0, 1)}
 	for err := error(nil); !errors.Is(err, policy.ErrConflict); {
 		if _, err = w.rules.Waive(w.t.Context(), subject(w.t, w, w.admin), given); err != nil && !errors.Is(err, policy.ErrConflict) {
 			w.t.Fatal(err)
@@ -241,7 +241,7 @@ func TestEveryCallFailsInWords(t *testing.T) {
 	}
 	w.index.broken.Store(true)
 	defer w.index.broken.Store(false)
-	w.forward(time.Hour) // nobody is remembered
+	w.Advance(time.Hour) // nobody is remembered
 	failed := 0
 	for _, c := range calls {
 		rec := w.do(c[0], c[1], w.admin, c[2])

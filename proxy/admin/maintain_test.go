@@ -90,7 +90,7 @@ func TestProbes(t *testing.T) {
 		t.Errorf("asked %d times within a second", w.asked)
 	}
 	w.ready = errBroken
-	w.now = w.now.Add(readyFor)
+	w.Advance(readyFor)
 	for token, told := range map[string]bool{"": false, w.bob: false, "ldrp_wrong": false, w.admin: true} {
 		rec := w.do("GET", "/readyz", token, "")
 		if rec.Code != 503 || !strings.Contains(rec.Body.String(), "unavailable") || strings.Contains(rec.Body.String(), "/secret/path") != told {

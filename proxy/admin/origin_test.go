@@ -39,7 +39,7 @@ func TestResetOrigin(t *testing.T) {
 	w.want(200, "POST", "/api/v1/package/restore?purl=pkg:npm/left", w.admin, "")
 	w.want(200, "DELETE", "/api/v1/package?purl=pkg:npm/left", w.admin, "")
 	done := reset("")
-	if !dry.DryRun || done.DryRun || dry.Repository != "admin/packages" || done.Repository != dry.Repository || done.Purl != "pkg:npm/left" || !done.Since.Equal(w.clock()) {
+	if !dry.DryRun || done.DryRun || dry.Repository != "admin/packages" || done.Repository != dry.Repository || done.Purl != "pkg:npm/left" || !done.Since.Equal(w.Now()) {
 		t.Errorf("dry %+v, then %+v", dry, done)
 	}
 	w.want(404, "POST", "/api/v1/package/restore?purl=pkg:npm/left", w.admin, "")

@@ -209,7 +209,7 @@ func (s *shelf) ask(t *testing.T, w *world, method, target string) (int, Changed
 
 func TestTagsAreSettled(t *testing.T) {
 	w := newWorld(t)
-	s := &shelf{now: w.now, pkg: formats.Package{Name: "tool", Revision: 3, Tags: map[string]string{"latest": "2", "next": "2", "old": "1"}}}
+	s := &shelf{now: w.Now(), pkg: formats.Package{Name: "tool", Revision: 3, Tags: map[string]string{"latest": "2", "next": "2", "old": "1"}}}
 	for i := range 3 {
 		s.releases = append(s.releases, &formats.Release{Version: fmt.Sprint(i)})
 	}
@@ -223,8 +223,8 @@ func TestTagsAreSettled(t *testing.T) {
 
 func TestRestore(t *testing.T) {
 	w := newWorld(t)
-	long := w.now.Add(-time.Hour)
-	s := &shelf{now: w.now, pkg: formats.Package{Name: "tool", Revision: 1, Tags: map[string]string{"latest": "2"}}}
+	long := w.Now().Add(-time.Hour)
+	s := &shelf{now: w.Now(), pkg: formats.Package{Name: "tool", Revision: 1, Tags: map[string]string{"latest": "2"}}}
 	for i := range 3 {
 		s.releases = append(s.releases, &formats.Release{Version: fmt.Sprint(i)})
 	}

@@ -132,7 +132,7 @@ func TestWhyPage(t *testing.T) {
 			t.Errorf("%q is told", secret)
 		}
 	}
-	w.forward(7 * 24 * time.Hour)
+	w.Advance(7 * 24 * time.Hour)
 	if text := w.do("GET", "/ui/why/"+id, "", "").Body.String(); !strings.Contains(text, "that is over, try again") {
 		t.Errorf("when it has opened: %s", text)
 	}

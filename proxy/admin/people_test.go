@@ -143,7 +143,7 @@ func TestTokens(t *testing.T) {
 	text := w.want(201, "POST", "/api/v1/tokens", w.bob, `{"name":"ci","scopes":["read:packages"],"expires_in":3600,"limits":{"formats":["npm"]}}`)
 	var made MadeToken
 	w.must(json.Unmarshal([]byte(text), &made))
-	if made.User != "bob" || made.Expires.Sub(w.now) != time.Hour || !strings.HasPrefix(made.Secret, made.Prefix) || len(made.Limits.Formats) != 1 {
+	if made.User != "bob" || made.Expires.Sub(w.Now()) != time.Hour || !strings.HasPrefix(made.Secret, made.Prefix) || len(made.Limits.Formats) != 1 {
 		t.Errorf("%+v", made)
 	}
 	list := w.want(200, "GET", "/api/v1/tokens", w.bob, "")

@@ -54,7 +54,7 @@ func TestGate(t *testing.T) {
 	variable := regexp.MustCompile(`{[a-z]+}`)
 	for _, r := range apiRoutes() {
 		path := variable.ReplaceAllString(r.pattern, "admin")
-		w.forward(time.Minute) // failed sign-ins are slowed down
+		w.Advance(time.Minute) // failed sign-ins are slowed down
 		if r.action != policy.Read && r.action != policy.Open {
 			w.want(401, r.method, path, "", "")
 		}

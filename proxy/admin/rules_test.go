@@ -14,7 +14,7 @@ import (
 // waived has the rule cool waived for a day, and returns the id of that.
 func (w *world) waived(match string) string {
 	w.t.Helper()
-	body := fmt.Sprintf(`{"rule":"cool","match":[%q],"until":%q,"why":"urgent fix"}`, match, w.clock().Add(24*time.Hour).Format(time.RFC3339))
+	body := fmt.Sprintf(`{"rule":"cool","match":[%q],"until":%q,"why":"urgent fix"}`, match, w.Now().Add(24*time.Hour).Format(time.RFC3339))
 	var made rulebook.Waiver
 	w.must(json.Unmarshal([]byte(w.want(201, "POST", "/api/v1/policy/waivers", w.admin, body)), &made))
 	return made.ID
@@ -33,7 +33,7 @@ func TestWaivers(t *testing.T) {
 		t.Fatalf("%+v", list)
 	}
 	got := list.Waivers[0]
-	if got.ID != id || got.By != "admin" || got.Source != rulebook.API || got.Why != "urgent fix" || !got.Since.Equal(w.clock()) || !slices.Equal(got.Match, []string{"pkg:npm/left@1.0.0"}) {
+	if got.ID != id || got.By != "admin" || got.Source != rulebook.API || got.Why != "urgent fix" || !got.Since.Equal(w.Now()) || !slices.Equal(got.Match, []string{"pkg:npm/left@1.0.0"}) {
 		t.Errorf("%+v", got)
 	}
 	w.want(204, "DELETE", "/api/v1/policy/waivers/"+id, w.admin, "")

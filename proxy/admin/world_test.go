@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"larder/cache"
+	"larder/cache/clocktest"
 	"larder/cache/evict"
 	"larder/cache/memory"
 	"larder/cache/refs"
@@ -82,6 +83,7 @@ func (w *work) note(what string, flag bool) {
 // world is a server of everything but upstreams: directory, engine and edge are
 // the real ones, over memory.
 type world struct {
+	*clocktest.Clock
 	t         testing.TB
 	index     *brittle
 	audit     *audit.Log
@@ -102,24 +104,11 @@ type world struct {
 	held *[]policy.Scope
 
 	mu       sync.Mutex
-	now      time.Time
 	failures []error // told to Failed
 	reload   error
 	ready    error
 	asked    int // Ready
 	draining chan struct{}
-}
-
-func (w *world) clock() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now
-}
-
-func (w *world) forward(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.now = w.now.Add(d)
 }
 
 func newWorld(t testing.TB) *world {
@@ -130,14 +119,14 @@ func newWorld(t testing.TB) *world {
 // newWorldOf is a world whose packages are of a format called npm.
 func newWorldOf(t testing.TB, format formats.Format) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), work: &work{}, draining: make(chan struct{})}
+	w := &world{t: t, Clock: clocktest.New(0), work: &work{}, draining: make(chan struct{})}
 	w.contract = sync.OnceValue(func() *contract { return newContract(t, documented(t)) })
 	w.index = &brittle{Index: memory.NewIndex()}
 	w.record()
 	index := w.index
 	var err error
 	w.directory, err = directory.Open(t.Context(), index, directory.Options{
-		Clock: w.clock, AnonymousRead: true, DefaultRepository: "admin/packages", Formats: []string{"npm"},
+		Clock: w.Now, AnonymousRead: true, DefaultRepository: "admin/packages", Formats: []string{"npm"},
 	})
 	w.must(err)
 	file := filepath.Join(t.TempDir(), "admin.token")
@@ -146,12 +135,12 @@ func newWorldOf(t testing.TB, format formats.Format) *world {
 	text, err := os.ReadFile(file)
 	w.must(err)
 	w.admin = strings.TrimSpace(string(text))
-	w.accounts = accounts.New(w.directory, w.clock)
-	w.rules, err = rulebook.Open(t.Context(), index, rulebook.Options{Clock: w.clock})
+	w.accounts = accounts.New(w.directory, w.Now)
+	w.rules, err = rulebook.Open(t.Context(), index, rulebook.Options{Clock: w.Now})
 	w.must(err)
 	w.must(w.rules.Use([]rules.Rule{{ID: "cool", Kind: rules.Cooldown, MinAge: 7 * 24 * time.Hour}}, nil))
 	engine, err := registry.New(registry.Options{
-		Store: memory.NewStore(), Index: index, Locks: &refs.Locks{}, Room: room{}, Access: w.directory, Clock: w.clock, Rules: w.rules.Set,
+		Store: memory.NewStore(), Index: index, Locks: &refs.Locks{}, Room: room{}, Access: w.directory, Clock: w.Now, Rules: w.rules.Set,
 	})
 	w.must(err)
 	t.Cleanup(func() {
@@ -176,7 +165,7 @@ func newWorldOf(t testing.TB, format formats.Format) *world {
 
 // record keeps refusals until the test ends.
 func (w *world) record() {
-	w.audit = audit.NewLog(w.index, audit.Chain{Clock: w.clock})
+	w.audit = audit.NewLog(w.index, audit.Chain{Clock: w.Now})
 	ctx, end := context.WithCancel(w.t.Context())
 	done := make(chan struct{})
 	go func() {
@@ -201,7 +190,7 @@ func (w *world) options(mount proxy.Mount, m *Metrics) Options {
 		Upstreams: func(context.Context) []Upstream {
 			return []Upstream{{ID: "near", Format: "npm", State: "open"}, {ID: "far", Format: "npm", State: "ok"}}
 		},
-		Reload: func(context.Context) error { return w.reload }, Metrics: m, Clock: w.clock, Draining: w.draining,
+		Reload: func(context.Context) error { return w.reload }, Metrics: m, Clock: w.Now, Draining: w.draining,
 		Ready: func(context.Context) error { w.asked++; return w.ready },
 		Failed: func(_ string, err error) {
 			w.mu.Lock()

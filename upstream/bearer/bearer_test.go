@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"larder/cache/clocktest"
 	"larder/upstream"
 	"larder/upstream/bearer"
 	"larder/upstream/upstreamtest/ocitest"
@@ -27,23 +28,11 @@ func login() upstream.Auth {
 type world struct {
 	*ocitest.Registry
 	*bearer.Fetcher
+	*clocktest.Clock
 	client *upstream.Client
 
 	mu     sync.Mutex
-	at     time.Time
 	alarms []bearer.Alarm
-}
-
-func (w *world) now() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.at
-}
-
-func (w *world) advance(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.at = w.at.Add(d)
 }
 
 // told returns the alarms since the last call.
@@ -81,13 +70,13 @@ func newWorld(t *testing.T, opt ocitest.Options, change ...func(*upstream.Config
 
 func (w *world) speakTo(t *testing.T, address string, change ...func(*upstream.Config)) {
 	t.Helper()
+	w.Clock = clocktest.New(0)
 	cfg := upstream.Config{ID: "hub", URL: address}
 	for _, f := range change {
 		f(&cfg)
 	}
-	w.at = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	tr := upstream.NewTransport(upstream.Options{
-		Now: w.now, Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
+		Now: w.Now, Proxy: func(*http.Request) (*url.URL, error) { return nil, nil },
 		Wait: func(ctx context.Context, _ time.Duration) error { return context.Cause(ctx) },
 	})
 	var err error
@@ -95,7 +84,7 @@ func (w *world) speakTo(t *testing.T, address string, change ...func(*upstream.C
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.client.CloseIdle(); tr.CloseIdle() })
-	w.Fetcher, err = bearer.New(w.client, bearer.Options{Now: w.now, Alarm: func(a bearer.Alarm) {
+	w.Fetcher, err = bearer.New(w.client, bearer.Options{Now: w.Now, Alarm: func(a bearer.Alarm) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.alarms = append(w.alarms, a)
@@ -163,10 +152,10 @@ func TestTokensAreHeld(t *testing.T) {
 	w.counts(t, 2, 0)
 	w.get(t, "v2/b/manifests/v1")
 	w.counts(t, 1, 1) // where to ask is known
-	w.advance(239 * time.Second)
+	w.Advance(239 * time.Second)
 	w.get(t, "v2/a/manifests/v1")
 	w.counts(t, 1, 0)
-	w.advance(time.Second) // 80 % of 300 s
+	w.Advance(time.Second) // 80 % of 300 s
 	w.get(t, "v2/a/manifests/v1")
 	w.counts(t, 1, 1)
 	w.ExpireTokens()
@@ -182,10 +171,10 @@ func TestTokensAreHeld(t *testing.T) {
 	}
 	short := newWorld(t, ocitest.Options{Auth: ocitest.Bearer, Guests: true, NoExpiry: true})
 	short.get(t, "v2/a/manifests/v1")
-	short.advance(47 * time.Second)
+	short.Advance(47 * time.Second)
 	short.get(t, "v2/a/manifests/v1")
 	short.counts(t, 3, 1)
-	short.advance(time.Second) // 80 % of the 60 s that are assumed
+	short.Advance(time.Second) // 80 % of the 60 s that are assumed
 	short.get(t, "v2/a/manifests/v1")
 	short.counts(t, 1, 1)
 }
@@ -220,7 +209,7 @@ func TestWhatIsRefusedIsMissing(t *testing.T) {
 			list[0].Credential != (c.auth.Type != "") || strings.Contains(fmt.Sprint(list), secret) {
 			t.Errorf("%s: alarms %+v", c.name, list)
 		}
-		w.advance(time.Minute)
+		w.Advance(time.Minute)
 		w.fails(t, c.ref, upstream.ErrNotExist)
 		if len(w.told()) != 1 {
 			t.Errorf("%s: no second alarm after a minute", c.name)
@@ -236,7 +225,7 @@ func TestRefusalsCostOneRequest(t *testing.T) {
 	w.counts(t, 2, 1)
 	w.fails(t, "v2/nosuch/manifests/v1", upstream.ErrNotExist)
 	w.counts(t, 1, 0)
-	w.advance(10 * time.Second)
+	w.Advance(10 * time.Second)
 	w.fails(t, "v2/nosuch/manifests/v1", upstream.ErrNotExist)
 	w.counts(t, 2, 1)
 	bad := newWorld(t, ocitest.Options{Auth: ocitest.Bearer}, func(c *upstream.Config) {
@@ -245,7 +234,7 @@ func TestRefusalsCostOneRequest(t *testing.T) {
 	bad.fails(t, "v2/a/manifests/v1", upstream.ErrNotExist)
 	bad.fails(t, "v2/b/manifests/v1", upstream.ErrNotExist)
 	bad.counts(t, 2, 1)
-	bad.advance(10 * time.Second)
+	bad.Advance(10 * time.Second)
 	bad.fails(t, "v2/a/manifests/v1", upstream.ErrNotExist)
 	bad.counts(t, 1, 1)
 	forbidden := newWorld(t, ocitest.Options{})

@@ -99,7 +99,7 @@ func TestGuestsAskPublicRealms(t *testing.T) {
 			realm := &world{Registry: w.Registry}
 			realm.speakTo(t, w.Tokens.URL)
 			var told []bearer.Alarm
-			f, err := bearer.New(publicly{w.client, w.Tokens.URL, realm.client}, bearer.Options{Now: w.now, Alarm: func(a bearer.Alarm) { told = append(told, a) }})
+			f, err := bearer.New(publicly{w.client, w.Tokens.URL, realm.client}, bearer.Options{Now: w.Now, Alarm: func(a bearer.Alarm) { told = append(told, a) }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +110,7 @@ func TestGuestsAskPublicRealms(t *testing.T) {
 				if signs := w.client.Config().Auth.Type != ""; signs != (len(told) == 1) || signs && (told[0].Status != 0 || !strings.Contains(told[0].Reason, "allow_hosts")) {
 					t.Errorf("alarms %+v", told)
 				}
-				w.advance(4 * time.Minute)
+				w.Advance(4 * time.Minute)
 				w.get(t, "v2/a/manifests/v1")
 				if len(told) > 1 {
 					t.Errorf("told again: %+v", told)
@@ -134,7 +134,7 @@ func TestTheOperatorHearsOfARealmToName(t *testing.T) {
 	realm.speakTo(t, w.Tokens.URL)
 	w.Tokens.Fail(faulty.Fault{Status: http.StatusUnauthorized})
 	var told []bearer.Alarm
-	f, err := bearer.New(publicly{w.client, w.Tokens.URL, realm.client}, bearer.Options{Now: w.now, Alarm: func(a bearer.Alarm) { told = append(told, a) }})
+	f, err := bearer.New(publicly{w.client, w.Tokens.URL, realm.client}, bearer.Options{Now: w.Now, Alarm: func(a bearer.Alarm) { told = append(told, a) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,12 +222,12 @@ func TestJunkTokens(t *testing.T) {
 		srv.Serve("/token", upstreamtest.Answer{Body: fmt.Appendf(nil, `{"token":"t","expires_in":%s}`, expires)})
 		srv.Forget()
 		w.get(t, "v2/a/manifests/v1")
-		w.advance(life - time.Second)
+		w.Advance(life - time.Second)
 		w.get(t, "v2/a/manifests/v1")
 		if n := srv.Requests("/token"); n != 1 {
 			t.Errorf("%s: %d tokens", expires, n)
 		}
-		w.advance(time.Second)
+		w.Advance(time.Second)
 		w.get(t, "v2/a/manifests/v1")
 		if n := srv.Requests("/token"); n != 2 {
 			t.Errorf("%s: %d tokens after %v", expires, n, life)
