@@ -31,7 +31,7 @@ func configOf(t *testing.T, text string) *config.Loaded {
 func TestReloadTellsWhatItDoesNotTakeIn(t *testing.T) {
 	old := configOf(t, "cache: {fresh: 1m}\npolicy: {claims: [{id: a, match: ['@a/**'], repository: a/packages}]}\n")
 	changed := configOf(t, "cache: {fresh: 2m, negative: 60s}\nlisten: 127.0.0.1:1\nupstreams: {npm: {url: 'http://npm.upstream.example/'}}\nregistries: {npm: {hosted: false, upstreams: [npm]}, two: {format: npm}}\n")
-	want := []string{"cache.fresh", "listen", "registries.npm.hosted", "registries.two.default_upstream", "registries.two.format", "registries.two.hosted", "registries.two.hosts", "registries.two.upstreams"}
+	want := []string{"cache.fresh", "listen", "registries.npm.hosted", "registries.two.default_upstream", "registries.two.format", "registries.two.hosted", "registries.two.hosts", "registries.two.referrers_follow_subject", "registries.two.upstreams"}
 	if got := fixed(old, changed); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
