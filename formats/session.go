@@ -14,6 +14,12 @@ type Uploading interface {
 	// ErrNoVersion for one that is unknown, over, or of another package;
 	// ErrConflict at once while another request has it.
 	Resume(ctx context.Context, pkg, id string) (Session, error)
+	// Progress says how many bytes of a session are durable; while a request has
+	// it, as many as when that began. Errors: ErrNoVersion, as Resume.
+	Progress(ctx context.Context, pkg, id string) (offset int64, err error)
+	// Cancel ends a session, also one that a request has: whatever that does then
+	// fails with ErrNoVersion. Errors: ErrNoVersion, as Resume.
+	Cancel(ctx context.Context, pkg, id string) error
 	// Mount links a file of another package, if the caller may read that one and
 	// publish here. Everything that speaks against it but a lack of rights here is
 	// false, nil: which of them it was is nobody's business.
@@ -25,7 +31,8 @@ type Uploading interface {
 }
 
 // Session is an Upload that can be left and taken up again. Close without
-// Suspend or Keep leaves it where the last Suspend left it; Cancel ends it.
+// Suspend or Keep leaves it where the last Suspend left it; Cancel ends it. All of
+// it but Close may fail with ErrNoVersion, where somebody else has cancelled it.
 type Session interface {
 	Upload
 	// Offset is how many bytes there are.

@@ -87,6 +87,12 @@ func (r Refusing) Resume(context.Context, string, string) (formats.Session, erro
 	return nil, r.Err
 }
 
+// Progress refuses.
+func (r Refusing) Progress(context.Context, string, string) (int64, error) { return 0, r.Err }
+
+// Cancel refuses.
+func (r Refusing) Cancel(context.Context, string, string) error { return r.Err }
+
 // Mount refuses.
 func (r Refusing) Mount(context.Context, formats.Mount) (bool, error) { return false, r.Err }
 

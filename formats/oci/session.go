@@ -11,35 +11,35 @@ import (
 // resume takes the session of the request up.
 func (s *serving) resume() (formats.Session, error) {
 	up, err := s.Registry.Resume(s.r.Context(), s.t.name, s.t.session)
-	switch {
-	case errors.Is(err, formats.ErrNoVersion):
-		return nil, refuse(formats.ErrNoVersion, codeBlobUploadUnknown,
-			"there is no upload %s of %s, or it is over: begin another", clip(s.t.session), s.t.name)
-	case errors.Is(err, formats.ErrConflict):
+	if errors.Is(err, formats.ErrConflict) {
 		return nil, refuse(formats.ErrConflict, codeBlobUploadInvalid,
 			"another request is writing to the upload %s: wait until it has ended", clip(s.t.session))
 	}
-	return up, err
+	return up, s.known(err)
 }
 
-// serveSession says how far an upload is.
+// known says of which upload it is that there is none.
+func (s *serving) known(err error) error {
+	if !errors.Is(err, formats.ErrNoVersion) {
+		return err
+	}
+	return refuse(formats.ErrNoVersion, codeBlobUploadUnknown,
+		"there is no upload %s of %s, or it is over: begin another", clip(s.t.session), s.t.name)
+}
+
+// serveSession says how far an upload is, whoever writes to it.
 func (s *serving) serveSession() error {
-	up, err := s.resume()
+	held, err := s.Registry.Progress(s.r.Context(), s.t.name, s.t.session)
 	if err != nil {
-		return err
+		return s.known(err)
 	}
-	defer s.drop(up)
-	return s.done(http.StatusNoContent, s.progress(s.t.session, up.Offset()))
+	return s.done(http.StatusNoContent, s.progress(s.t.session, held))
 }
 
+// serveCancel ends an upload, whoever writes to it.
 func (s *serving) serveCancel() error {
-	up, err := s.resume()
-	if err != nil {
-		return err
-	}
-	defer s.drop(up)
-	if err := up.Cancel(s.r.Context()); err != nil {
-		return err
+	if err := s.Registry.Cancel(s.r.Context(), s.t.name, s.t.session); err != nil {
+		return s.known(err)
 	}
 	return s.done(http.StatusNoContent, nil)
 }

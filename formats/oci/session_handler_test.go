@@ -157,10 +157,39 @@ func TestTwoWriters(t *testing.T) {
 	<-slow.began
 	w.want("409 BLOB_UPLOAD_INVALID another request", "PATCH "+at, "wim", "second")
 	w.want("409 BLOB_UPLOAD_INVALID", "PUT "+at+"?digest="+digestOf("second"), "wim", "second")
-	w.want("409 BLOB_UPLOAD_INVALID", "DELETE "+at, "wim", "")
 	close(slow.open)
 	w.is("202", "the first", <-done)
 	w.want("201", "PUT "+at+"?digest="+digestOf("first"), "wim", "")
+}
+
+// TestBusySession: who asks is told how far it was, and who cancels it ends the
+// writer too, which may come to the end of its chunk or of the blob.
+func TestBusySession(t *testing.T) {
+	for _, method := range []string{"PATCH", "PUT"} {
+		w := newWorld(t)
+		at := w.begin("wim", "acme/app")
+		w.want("202", "PATCH "+at, "wim", "first")
+		slow := &waiting{make(chan struct{}), make(chan struct{})}
+		done := make(chan *reply)
+		go func() {
+			body := io.MultiReader(strings.NewReader(" second"), slow)
+			done <- w.send(w.request(method, at+"?digest="+digestOf("first second"), "wim", body))
+		}()
+		<-slow.began
+		got := w.want("204", "GET "+at, "wim", "")
+		if got.Header.Get("Range") != "0-4" || got.Header.Get("Location") != "/v2"+at || got.Header.Get("Docker-Upload-Uuid") == "" {
+			t.Errorf("%s: a busy session is %v", method, got.Header)
+		}
+		w.want("403 DENIED", "DELETE "+at, "rita", "")
+		w.want("204", "DELETE "+at, "wim", "")
+		w.want("404 BLOB_UPLOAD_UNKNOWN", "GET "+at, "wim", "")
+		w.want("404 BLOB_UPLOAD_UNKNOWN", "DELETE "+at, "wim", "")
+		w.want("404 BLOB_UPLOAD_UNKNOWN", "PATCH "+at, "wim", "other")
+		close(slow.open)
+		w.is("404 BLOB_UPLOAD_UNKNOWN", "the writer", <-done)
+		w.want("404 BLOB_UPLOAD_UNKNOWN", "GET "+at, "wim", "")
+		w.want("404", "GET /acme/app/blobs/"+digestOf("first second"), "wim", "")
+	}
 }
 
 // TestTooLarge: what says itself that it is too large is refused unread, and

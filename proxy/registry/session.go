@@ -61,9 +61,9 @@ func (b *bound) Begin(ctx context.Context, u formats.UploadOptions) (string, err
 	return id, nil
 }
 
-// Resume asks for the right to publish again: a session is bound to that and not
-// to a credential.
-func (b *bound) Resume(ctx context.Context, pkg, id string) (formats.Session, error) {
+// sessions returns what is needed to look at a session of a package. It asks for
+// the right to publish again: a session is bound to that and not to a credential.
+func (b *bound) sessions(ctx context.Context, pkg string) (cache.Sessions, error) {
 	if err := b.publishable(ctx, pkg); err != nil {
 		return nil, err
 	}
@@ -71,10 +71,16 @@ func (b *bound) Resume(ctx context.Context, pkg, id string) (formats.Session, er
 	if err != nil {
 		return nil, err
 	}
-	e := b.engine
-	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
+	return store, b.engine.sessions.load(ctx, b.engine.opt.Index)
+}
+
+// Resume takes a session for a request.
+func (b *bound) Resume(ctx context.Context, pkg, id string) (formats.Session, error) {
+	store, err := b.sessions(ctx, pkg)
+	if err != nil {
 		return nil, err
 	}
+	e := b.engine
 	if !e.enter() {
 		return nil, errClosed
 	}
@@ -82,8 +88,8 @@ func (b *bound) Resume(ctx context.Context, pkg, id string) (formats.Session, er
 		e.work.Done()
 		return nil, err
 	}
-	s := &session{engine: e, id: id}
-	if err := s.open(ctx, store); err != nil {
+	s := &session{engine: e, store: store, id: id}
+	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -92,6 +98,7 @@ func (b *bound) Resume(ctx context.Context, pkg, id string) (formats.Session, er
 // session is an upload session that one request has.
 type session struct {
 	engine *Engine
+	store  cache.Sessions
 	id     string
 	row    sessionRow // as it was saved last
 	part   cache.Session
@@ -103,14 +110,14 @@ type session struct {
 var errLeft = errors.New("an upload session was used that had been let go of")
 
 // open finds the bytes of a session that was taken, or lets go of it.
-func (s *session) open(ctx context.Context, store cache.Sessions) error {
+func (s *session) open(ctx context.Context) error {
 	err := s.engine.opt.Index.View(ctx, func(r cache.Reader) error {
 		var err error
 		s.row, err = readSession(r, s.id)
 		return err
 	})
 	if err == nil {
-		s.part, err = s.take(ctx, store)
+		s.part, err = s.take(ctx)
 	}
 	var lost *rotten
 	switch {
@@ -122,9 +129,8 @@ func (s *session) open(ctx context.Context, store cache.Sessions) error {
 		// The row is gone, or the bytes are: a commit or a save that ended half way.
 		return errors.Join(noSession(), s.end(ctx))
 	}
-	s.engine.sessions.leave(s.id, s.row.Size, s.engine.now())
-	s.letGo()
-	return fmt.Errorf("resume an upload for %s: %w", s.row.Package, err)
+	defer s.letGo()
+	return fmt.Errorf("resume an upload for %s: %w", s.row.Package, errors.Join(err, s.leave(s.row.Size)))
 }
 
 // letGo ends the use of a session by its request, for which the end of the engine
@@ -135,14 +141,14 @@ func (s *session) letGo() {
 }
 
 // take opens the bytes. What was written and never saved is no use.
-func (s *session) take(ctx context.Context, store cache.Sessions) (cache.Session, error) {
+func (s *session) take(ctx context.Context) (cache.Session, error) {
 	if len(s.row.State) > 0 {
-		return store.ResumeSession(ctx, s.id, s.row.State)
+		return s.store.ResumeSession(ctx, s.id, s.row.State)
 	}
-	if err := store.DropSession(ctx, s.id); err != nil {
+	if err := s.store.DropSession(ctx, s.id); err != nil {
 		return nil, err
 	}
-	part, err := store.BeginSession(ctx, s.id, s.row.Also...)
+	part, err := s.store.BeginSession(ctx, s.id, s.row.Also...)
 	if errors.Is(err, cache.ErrFull) {
 		return noRoom{err: err}, nil
 	}
@@ -211,7 +217,12 @@ func (s *session) save(ctx context.Context) error {
 	row.State, row.Size, row.Touched = state, s.part.Size(), s.engine.now().UTC()
 	again, cancelUpdate := detached(ctx) // the sync may have taken all of that time
 	defer cancelUpdate()
-	err = s.engine.opt.Index.Update(again, func(w cache.Writer) error { return row.put(w, s.id) })
+	err = s.engine.opt.Index.Update(again, func(w cache.Writer) error {
+		if err := stillThere(w, s.id); err != nil {
+			return err
+		}
+		return row.put(w, s.id)
+	})
 	if err == nil {
 		s.row = row
 		return nil
@@ -235,7 +246,10 @@ func (s *session) Keep(ctx context.Context) error {
 	}
 	bounded, cancel := detached(ctx)
 	defer cancel()
-	err := s.engine.keep(bounded, s.part, s.blob, func(w cache.Writer) error { return w.Delete(sessionKey(s.id)) })
+	err := s.engine.sessions.alive(s.id)
+	if err == nil {
+		err = s.engine.keep(bounded, s.part, s.blob, func(w cache.Writer) error { return endSession(w, s.id) })
+	}
 	if err != nil {
 		s.part.Abort(err)
 		return errors.Join(err, s.end(ctx))
@@ -251,9 +265,7 @@ func (s *session) Close() error {
 		return nil
 	}
 	defer s.letGo()
-	err := s.part.Close()
-	s.engine.sessions.leave(s.id, s.row.Size, s.engine.now())
-	if err != nil {
+	if err := errors.Join(s.part.Close(), s.leave(s.row.Size)); err != nil {
 		return fmt.Errorf("leave an upload for %s: %w", s.row.Package, err)
 	}
 	return nil
@@ -275,8 +287,7 @@ func (s *session) end(ctx context.Context) error {
 	}
 	defer s.letGo()
 	if err := s.engine.dropSessionRow(ctx, s.id); err != nil {
-		s.engine.sessions.leave(s.id, 0, s.engine.now())
-		return fmt.Errorf("end an upload for %s: %w", s.row.Package, err)
+		return fmt.Errorf("end an upload for %s: %w", s.row.Package, errors.Join(err, s.leave(0)))
 	}
 	s.engine.sessions.end(s.id)
 	return nil

@@ -56,6 +56,7 @@ type booked struct {
 	size              int64 // bytes, those not saved yet included
 	touched           time.Time
 	busy              bool // a request has it
+	cancelled         bool // and is to find that out
 }
 
 func newSessionBook(l UploadLimits) *sessionBook {
@@ -123,14 +124,63 @@ func (s *sessionBook) full() error {
 func (s *sessionBook) take(id string, of booked, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.open[id]
+	b, err := s.find(id, of, now)
 	switch {
-	case b == nil || b.format != of.format || b.pkg != of.pkg || s.idle(b, now):
-		return noSession()
+	case err != nil:
+		return err
 	case b.busy:
 		return formats.Refuse(formats.ErrConflict, "another request is writing to this upload: one at a time")
 	}
 	b.busy = true
+	return nil
+}
+
+// touch notes that a session was asked for. Errors: formats.ErrNoVersion, as take.
+func (s *sessionBook) touch(id string, of booked, now time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, err := s.find(id, of, now)
+	if err == nil {
+		b.touched = now
+	}
+	return err
+}
+
+// find: the caller holds the lock.
+func (s *sessionBook) find(id string, of booked, now time.Time) (*booked, error) {
+	b := s.open[id]
+	if b == nil || b.format != of.format || b.pkg != of.pkg || b.cancelled || s.idle(b, now) {
+		return nil, noSession()
+	}
+	return b, nil
+}
+
+// cancel tells the request that has a session that it is over, or gives it to the
+// caller where none has it.
+func (s *sessionBook) cancel(id string) (busy bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.open[id]
+	if b == nil {
+		return false
+	}
+	busy, b.busy, b.cancelled = b.busy, true, true
+	return busy
+}
+
+// alive tells a request whether the session that it has is still one. Errors:
+// formats.ErrNoVersion.
+func (s *sessionBook) alive(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.living(id)
+}
+
+// living: the caller holds the lock.
+func (s *sessionBook) living(id string) error {
+	if b := s.open[id]; b != nil && b.cancelled {
+		return noSession()
+	}
 	return nil
 }
 
@@ -143,10 +193,14 @@ func (s *sessionBook) idle(b *booked, now time.Time) bool {
 	return !b.busy && now.Sub(b.touched) > s.limits.Idle
 }
 
-// grow notes bytes that are about to be written. Errors: formats.ErrTooMany.
+// grow notes bytes that are about to be written. Errors: formats.ErrTooMany,
+// formats.ErrNoVersion as alive.
 func (s *sessionBook) grow(id string, n int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.living(id); err != nil {
+		return err
+	}
 	if s.bytes+n > s.limits.Bytes {
 		return s.full()
 	}
@@ -162,14 +216,21 @@ func (s *sessionBook) resize(id string, by int64) {
 	}
 }
 
-// leave notes where a session is left, for the next request.
-func (s *sessionBook) leave(id string, size int64, touched time.Time) {
+// leave notes where a session is left, for the next request. One that was cancelled
+// meanwhile stays with the caller, who is to end it.
+func (s *sessionBook) leave(id string, size int64, touched time.Time) (cancelled bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b := s.open[id]; b != nil {
-		s.resize(id, size-b.size)
-		b.touched, b.busy = touched, false
+	b := s.open[id]
+	switch {
+	case b == nil:
+		return false
+	case b.cancelled:
+		return true
 	}
+	s.resize(id, size-b.size)
+	b.touched, b.busy = touched, false
+	return false
 }
 
 // release lets go of a session and changes nothing of it.

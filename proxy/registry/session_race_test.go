@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -32,18 +33,25 @@ func (c *crowd) pick(r *rand.Rand) (string, error) {
 	return c.ids[len(c.ids)-1-r.IntN(4)], nil
 }
 
-// act takes a session up and does something to it. Errors that the contract names
-// are none.
+// act takes a session up and does something to it, or does so to one that others
+// have.
 func (c *crowd) act(r *rand.Rand) error {
 	ctx := context.Background()
 	id, err := c.pick(r)
 	if err != nil {
 		return err
 	}
-	s, err := c.as("alice", "").Resume(ctx, "p", id)
-	if errors.Is(err, formats.ErrConflict) || errors.Is(err, formats.ErrNoVersion) {
-		return nil
+	switch r.IntN(20) {
+	case 0:
+		return c.as("alice", "").Cancel(ctx, "p", id)
+	case 1:
+		at, err := c.as("alice", "").Progress(ctx, "p", id)
+		if err == nil && at > int64(len(c.data)) {
+			return fmt.Errorf("%d bytes in a session", at)
+		}
+		return err
 	}
+	s, err := c.as("alice", "").Resume(ctx, "p", id)
 	if err != nil {
 		return err
 	}
@@ -76,7 +84,8 @@ func TestSessionCrowd(t *testing.T) {
 			wg.Go(func() {
 				r := rand.New(rand.NewPCG(seed, 1))
 				for range 60 {
-					if err := c.act(r); err != nil {
+					err := c.act(r)
+					if err != nil && !errors.Is(err, formats.ErrConflict) && !errors.Is(err, formats.ErrNoVersion) {
 						t.Errorf("client %d: %v", seed, err)
 						return
 					}
