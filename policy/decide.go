@@ -128,8 +128,7 @@ func needOf(a Action) need {
 }
 
 // decideWrite asks for scopes first: what it says then depends on the token
-// alone, and not on what exists. The role comes before the limits, which could
-// tell of a name without a role where it would belong.
+// alone, and not on what exists.
 func decideWrite(in Input) Decision {
 	n, s, res := needOf(in.Action), in.Subject, in.Resource
 	for _, scope := range n.scopes {
@@ -140,13 +139,24 @@ func decideWrite(in Input) Decision {
 	if res.RepositoryScoped && !Holds(s.Scopes, Repo) {
 		return lacksScope(n.verb, res, Repo, Repo)
 	}
-	if res.Repository == "" || in.Standing.Role < n.role {
-		return lacksRole(n, in)
+	covered, able := s.Limits.cover(res), res.Repository != "" && in.Standing.Role >= n.role
+	switch {
+	case covered && able:
+		return Decision{Verdict: Allow}
+	case s.Limits.resources() && !(covered && in.seen()):
+		d := limited("this token may not " + n.verb + " " + res.title() + ": it is limited to other owners, repositories, packages or formats, or " +
+			s.User + " lacks the role " + n.role.String() + " there; use a token without that limit, or ask for a grant")
+		if d.Limited = !covered; !able {
+			d.Needs = n.role
+		}
+		return d
 	}
-	if !s.Limits.cover(res) {
-		return limited("this token may not " + n.verb + " " + res.title() + ": it is limited to other owners, repositories, packages or formats; use a token without that limit")
-	}
-	return Decision{Verdict: Allow}
+	return lacksRole(n, in)
+}
+
+// seen reports whether the caller's roles let a resource be known to them.
+func (in Input) seen() bool {
+	return in.Resource.Package == "" || in.Resource.Hosted && in.readRole() >= RoleRead
 }
 
 // lacksRole names the repository to those who have a role in it anyway, except

@@ -148,6 +148,40 @@ func TestExistenceDoesNotShow(t *testing.T) {
 	}
 }
 
+// Nor by a token that is limited to something else, to whoever has it and not the
+// rights of its user: what it may not read is as if it were missing.
+func TestExistenceDoesNotShowBeyondLimits(t *testing.T) {
+	hidden := Resource{Format: "npm", Package: "one", Repository: "acme/secret", Visibility: Private, Hosted: true}
+	own, missing, elsewhere := hidden, hidden, hidden
+	own.Access, missing.Hosted = "id", false
+	elsewhere.Repository, elsewhere.Visibility, elsewhere.Hosted = "admin/packages", Public, false
+	for _, limits := range []Limits{
+		{Owners: []string{"bob"}}, {Repositories: []string{"admin/packages"}}, {Packages: []string{"two"}}, {Formats: []string{"oci"}},
+	} {
+		for _, a := range []Action{Publish, Delete, Restore, Settings} {
+			told := map[string]bool{}
+			for _, res := range []Resource{hidden, own, missing, elsewhere} {
+				for _, role := range []Role{RoleNone, RoleRead, RoleWrite, RoleAdmin} {
+					d := Decide(Input{Subject: user(limits, AllScopes()...), Standing: Standing{Role: role}, Action: a, Resource: res, AnonymousRead: true})
+					if limits.cover(res) && role >= needOf(a).role {
+						continue // which makes it
+					}
+					if told[d.Reason] = true; d.Verdict != Deny || !strings.Contains(d.Reason, "limited to other") {
+						t.Errorf("%s with role %s of %+v: %+v", a, role, res, d)
+					}
+				}
+			}
+			if len(told) != 1 {
+				t.Errorf("%s, limits %+v: %v", a, limits, told)
+			}
+		}
+	}
+	d := Decide(Input{Subject: user(Limits{Owners: []string{"acme"}}, AllScopes()...), Standing: Standing{Role: RoleRead}, Action: Publish, Resource: hidden})
+	if d.Limited || !strings.Contains(d.Reason, "in the repository acme/secret") {
+		t.Errorf("what the token may read: %+v", d)
+	}
+}
+
 func TestReadsWithoutAnonymousAccess(t *testing.T) {
 	for _, res := range []Resource{{Package: "left-pad"}, {Package: "one", Repository: "a/b", Visibility: Public, Hosted: true}, {}} {
 		if got := status(Decide(Input{Action: Read, Resource: res})); got != 401 {
