@@ -83,14 +83,8 @@ func (d *Directory) find(ctx context.Context, dig digest, remote netip.Addr, now
 	if reason := t.ended(now); reason != "" {
 		return t, nil, reason, nil
 	}
-	for _, a := range t.ancestors {
-		parent, err := d.token(ctx, a, now)
-		if err != nil {
-			return nil, nil, "", err
-		}
-		if parent.ended(now) != "" {
-			return t, nil, "the token that this one was traded for has ended: " + makeNew, nil
-		}
+	if reason, err = d.orphaned(ctx, t, now, func(p *liveToken) bool { return p.ended(now) != "" }); err != nil || reason != "" {
+		return t, nil, reason, err
 	}
 	if who, err = d.holder(ctx, t, now); err != nil {
 		return nil, nil, "", err
@@ -104,6 +98,54 @@ func (d *Directory) find(ctx context.Context, dig digest, remote netip.Addr, now
 		return t, nil, fmt.Sprintf("this token may not be used from the address %s: it is limited to %s", remote, strings.Join(t.row.Limits.CIDRs, ", ")), nil
 	}
 	return t, who, "", nil
+}
+
+// orphaned says why a token ends with one that it was traded for, "" if none of
+// those is over.
+func (d *Directory) orphaned(ctx context.Context, t *liveToken, now time.Time, over func(*liveToken) bool) (reason string, err error) {
+	for _, a := range t.ancestors {
+		parent, err := d.token(ctx, a, now)
+		if err != nil {
+			return "", err
+		}
+		if over(parent) {
+			return "the token that this one was traded for has ended: " + makeNew, nil
+		}
+	}
+	return "", nil
+}
+
+// Lives refuses a subject whose token somebody has ended since it came, or one
+// that it was traded for. One whose time is over meanwhile may finish what it
+// began. Errors: policy.ErrUnauthenticated.
+func (d *Directory) Lives(ctx context.Context, s policy.Subject) error {
+	if s.TokenID == "" {
+		return nil // nobody, or the server itself
+	}
+	var dig digest
+	err := d.index.View(ctx, func(r cache.Reader) (err error) {
+		dig, _, err = getDigest(r, tokenIDKey(s.TokenID))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("look up the token in use: %w", err)
+	}
+	now := d.now()
+	t, err := d.token(ctx, dig, now)
+	if err != nil {
+		return err
+	}
+	gone := func(t *liveToken) bool { return !t.known || !t.row.Revoked.IsZero() }
+	reason := ""
+	if gone(t) {
+		reason = t.ended(now)
+	} else if reason, err = d.orphaned(ctx, t, now, gone); err != nil {
+		return err
+	}
+	if reason == "" {
+		return nil
+	}
+	return policy.Decision{Verdict: policy.Challenge, Reason: reason, TokenID: s.TokenID}.Err()
 }
 
 // holder returns the account of a token's user, nil for one who is gone. It is

@@ -151,6 +151,38 @@ func TestTradedTokensEndWithTheirs(t *testing.T) {
 	wantKind(t, "mint with a revoked token", err, policy.ErrUnauthenticated)
 }
 
+// Who began to send something is asked once more when it is all there.
+func TestLives(t *testing.T) {
+	w, ctx := newWorld(t, Options{}), t.Context()
+	w.user("ann")
+	scopes := []policy.Scope{policy.WritePackages}
+	_, secret := w.mint(w.admin, Mint{User: "ann", Scopes: scopes, Lifetime: time.Hour})
+	ann := w.signIn(secret)
+	_, traded := w.mint(ann, Mint{Scopes: scopes, Trade: true})
+	session, bearer := w.signIn(traded), w.signIn(w.bearer(ann))
+	all := []policy.Subject{ann, session, bearer}
+	for _, s := range append(all, policy.Subject{}, policy.Subject{Guest: true}, policy.Subject{User: "system"}) {
+		must(t, w.Lives(ctx, s))
+	}
+	wantKind(t, "a token that never was", w.Lives(ctx, policy.Subject{User: "ann", TokenID: "x"}), policy.ErrUnauthenticated)
+	w.clock.forward(2 * time.Hour)
+	w.refusedSignIn(secret, "expired")
+	for _, s := range all {
+		must(t, w.Lives(ctx, s)) // it was in time when it came
+	}
+	must(t, w.RevokeToken(ctx, w.admin, session.TokenID))
+	wantKind(t, "a session that ended", w.Lives(ctx, session), policy.ErrUnauthenticated)
+	must(t, w.Lives(ctx, ann))
+	_, other := w.mint(w.admin, Mint{User: "ann", Scopes: scopes})
+	ann = w.signIn(other)
+	_, traded = w.mint(ann, Mint{Scopes: scopes, Trade: true})
+	session = w.signIn(traded)
+	must(t, w.RevokeToken(ctx, w.admin, ann.TokenID))
+	for _, s := range []policy.Subject{ann, session} {
+		wantKind(t, "revoked", w.Lives(ctx, s), policy.ErrUnauthenticated)
+	}
+}
+
 func TestJobTokensCannotOutliveThemselves(t *testing.T) {
 	w, ctx := newWorld(t, Options{}), t.Context()
 	scopes := policy.AllScopes()

@@ -18,6 +18,9 @@ func (b *bound) Change(ctx context.Context, c formats.Change, fn func(formats.Tx
 		return formats.Refuse(formats.ErrUnsupported, fmt.Sprintf("the registry %s only mirrors; nothing is published to it", b.spec.Name))
 	}
 	res, err := b.allow(ctx, c.Action, c.Package, "")
+	if err == nil {
+		err = b.engine.opt.Access.Lives(ctx, b.caller)
+	}
 	if err != nil {
 		return err
 	}

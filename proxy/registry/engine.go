@@ -39,6 +39,9 @@ type Fetcher interface {
 type Access interface {
 	PackageAccess
 	Authorize(ctx context.Context, s policy.Subject, a policy.Action, res policy.Resource) policy.Decision
+	// Lives refuses a subject whose token was revoked since its request came: what
+	// one changes may take hours to arrive.
+	Lives(ctx context.Context, s policy.Subject) error
 	// Claim returns the claim that covers a name; ok is false for none.
 	Claim(format, name string) (id, repository string, ok bool)
 	// Home returns the repository that a name without claim is published to;
