@@ -142,3 +142,42 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+// ending is a body during which a token is revoked.
+type ending struct {
+	io.Reader
+	revoke func()
+}
+
+func (e *ending) Read(p []byte) (int, error) {
+	if e.revoke != nil {
+		e.revoke()
+		e.revoke = nil
+	}
+	return e.Reader.Read(p)
+}
+
+// TestThreat29SlowBodies: who is asked when a call comes is asked again when its
+// body is there, which may have taken its time.
+func TestThreat29SlowBodies(t *testing.T) {
+	w := newWorld(t)
+	w.people()
+	for _, row := range authorities() {
+		if row.body == "" {
+			continue
+		}
+		path, body := w.filled(row, 8, w.admin)
+		lost := w.token("admin", `["read:packages","write:packages","delete:packages","admin:org","admin:instance"]`)
+		r := httptest.NewRequest(row.method, path, &ending{strings.NewReader(body), func() {
+			var who Caller
+			w.get("/api/v1/whoami", lost, &who)
+			w.want(204, "DELETE", "/api/v1/tokens/"+who.TokenID, lost, "")
+		}})
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+lost)
+		rec := httptest.NewRecorder()
+		if w.edge.ServeHTTP(rec, r); rec.Code != 401 {
+			t.Errorf("%s %s: %d %s", row.method, path, rec.Code, rec.Body)
+		}
+	}
+}

@@ -43,6 +43,9 @@ func handler[Q, B, A any](fn func(*call, Q, B) (A, error)) operation {
 				if err := c.body(c.row.body, &body); err != nil {
 					return nil, err
 				}
+				if err := c.identify(); err != nil { // it may have taken its time
+					return nil, err
+				}
 			}
 			return fn(c, query, body)
 		},

@@ -187,17 +187,20 @@ func (c *call) dispatch(rows []served) (any, error) {
 		return nil, &formats.MethodError{Allow: allowed(rows)}
 	}
 	c.row = rows[at]
-	caller, err := c.Identifier.Identify(c.r, c.visit.Remote)
-	if err != nil {
-		return nil, err
-	}
-	c.caller = caller
-	c.visit.Identified(caller)
-	if err := c.gate(c.row.action); err != nil {
+	if err := c.identify(); err != nil {
 		return nil, err
 	}
 	c.r = c.r.WithContext(c.visit.Audited(c.r.Context()))
 	return c.row.operation.serve(c)
+}
+
+// identify finds out who calls, and asks policy about the route.
+func (c *call) identify() (err error) {
+	if c.caller, err = c.Identifier.Identify(c.r, c.visit.Remote); err != nil {
+		return err
+	}
+	c.visit.Identified(c.caller)
+	return c.gate(c.row.action)
 }
 
 // allowed lists the methods of a path.
