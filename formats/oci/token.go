@@ -117,6 +117,11 @@ func parseQuery(query url.Values) login { return login{scopes: asked(query["scop
 // parseForm reads the form of a POST. A refresh token is answered as a bad
 // credential is: clients then come again with the password they hold.
 func parseForm(form url.Values) (login, error) {
+	for _, name := range []string{"grant_type", "username", "password"} {
+		if n := len(form[name]); n > 1 {
+			return login{}, refuse(formats.ErrBadRequest, codeUnsupported, "the form of the login has the field %s %d times", name, n)
+		}
+	}
 	in := login{scopes: asked(form["scope"])}
 	switch grant := form.Get("grant_type"); grant {
 	case "password":

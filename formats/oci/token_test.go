@@ -39,6 +39,8 @@ func TestTokenRequests(t *testing.T) {
 	for raw, status := range map[string]int{
 		"grant_type=password&username=u": 401, "grant_type=password&password=p": 401, "grant_type=refresh_token&refresh_token=x": 401,
 		"grant_type=client_credentials": 400, "": 400, "username=u&password=p": 400,
+		"grant_type=password&username=u&password=p&password=q": 400, "grant_type=password&username=u&username=v&password=p": 400,
+		"grant_type=password&grant_type=refresh_token&username=u&password=p": 400,
 	} {
 		_, err := parseForm(values(t, raw))
 		if f := failureOf(err); f.Status != status || (codeOf(f) == codeUnauthorized) != (status == 401) {
