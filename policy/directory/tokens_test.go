@@ -165,7 +165,7 @@ func TestLives(t *testing.T) {
 		must(t, w.Lives(ctx, s))
 	}
 	wantKind(t, "a token that never was", w.Lives(ctx, policy.Subject{User: "ann", TokenID: "x"}), policy.ErrUnauthenticated)
-	w.clock.forward(2 * time.Hour)
+	w.clock.Advance(2 * time.Hour)
 	w.refusedSignIn(secret, "expired")
 	for _, s := range all {
 		must(t, w.Lives(ctx, s)) // it was in time when it came
