@@ -49,7 +49,13 @@ type Naming interface {
 	// Tags yields the tags of a hosted package that come after the one given, in
 	// byte order. Only packages whose tags were set by Tagging have any here.
 	Tags(ctx context.Context, pkg, after string) iter.Seq2[Tag, error]
+	// Used notes that something was read, so that what was used lately can be told.
+	// It is noted once a day, and not at once.
+	Used(u Use)
 }
+
+// Use is what somebody read: a package by a tag, or a version by its name.
+type Use struct{ Package, Tag, Version string }
 
 // Listing is the part of Reading about hosted packages and what is in them.
 type Listing interface {

@@ -29,7 +29,7 @@ func (n *node) handlers(reload func(context.Context) error) (map[string]http.Han
 	for _, m := range n.mounts {
 		entry := n.entry(m.Name())
 		opt.Registries = append(opt.Registries, admin.Registry{
-			Mount: m, Path: routeOf(m), Hosted: entry.Hosted, Upstreams: entry.Upstreams, Explain: m.Explain, ResetOrigin: m.ResetOrigin, Approve: m.Approve,
+			Mount: m, Path: routeOf(m), Hosted: entry.Hosted, Upstreams: entry.Upstreams, Explain: m.Explain, ResetOrigin: m.ResetOrigin, Approve: m.Approve, Used: m.Used,
 		})
 	}
 	return admin.New(opt)

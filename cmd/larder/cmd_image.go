@@ -1,15 +1,18 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"larder/cmd/larder/config"
 	"larder/cmd/larder/image"
 	"larder/proxy/admin"
 )
@@ -21,13 +24,15 @@ func imageCommand() *cobra.Command {
 func imageExportCommand() *cobra.Command {
 	var o output
 	var e image.Export
+	var used string
 	cmd := &cobra.Command{
 		Use: "export --out PLACE REF...", Short: "Write images to an OCI image layout",
 		Long: `Write images, of this registry and of its mirrors, to an OCI image layout: a
 folder, or one file with a name that ends in .tar. What refers to them goes
 along. Each byte is held against its digest. Stopped in the middle, the same
-command goes on; a folder that has a layout gets more images.`,
-		Example: "  larder image export --out bundle/ 127.0.0.1:8080/acme/app:1.4", Args: cobra.MinimumNArgs(1),
+command goes on; a folder that has a layout gets more images. With --used-since
+a HOST comes first, and all that was pulled from it in that time goes along.`,
+		Example: "  larder image export --out bundle/ 127.0.0.1:8080/acme/app:1.4\n  larder image export --out bundle/ --used-since 30d 127.0.0.1:8080", Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return err
@@ -40,7 +45,7 @@ command goes on; a folder that has a layout gets more images.`,
 					return usageError{err}
 				}
 			}
-			sources, err := imageSources(args)
+			sources, err := usedSources(cmd.Context(), used, args)
 			if err != nil {
 				return err
 			}
@@ -55,6 +60,7 @@ command goes on; a folder that has a layout gets more images.`,
 	cmd.Flags().StringVar(&e.Out, "out", "", "folder or .tar to write")
 	cmd.Flags().StringSliceVar(&e.Platforms, "platform", nil, "of an index only these; the index stays")
 	cmd.Flags().StringVar(&e.Base, "base", "", "leave out the layers that this folder or tar has")
+	cmd.Flags().StringVar(&used, "used-since", "", "all that was pulled in this time too, such as 30d")
 	o.flags(cmd)
 	return cmd
 }
@@ -94,6 +100,50 @@ upstream. What the server has is not sent again.`,
 	o.flags(cmd)
 	return cmd
 }
+
+// usedSources are the images that were named and, with a time, those that were
+// pulled in it from the host that is named first.
+func usedSources(ctx context.Context, since string, args []string) ([]image.Source, error) {
+	if since == "" {
+		return imageSources(args)
+	}
+	d, err := config.ParseDuration(since)
+	if err != nil || d.Std() <= 0 {
+		return nil, usagef("--used-since: %q is no time such as 30d", since)
+	}
+	host := args[0]
+	if strings.Contains(host, "/") {
+		return nil, usagef("--used-since takes the HOST first, and %s is an image", host)
+	}
+	days := int((d.Std() + 24*time.Hour - 1) / (24 * time.Hour))
+	if days > maxUsedDays {
+		return nil, usagef("--used-since: what was pulled is remembered for %d days", maxUsedDays)
+	}
+	var named []image.Source
+	if len(args) > 1 {
+		if named, err = imageSources(args[1:]); err != nil {
+			return nil, err
+		}
+		if named[0].Host != host {
+			return nil, usagef("%s and %s are two servers: run this once for each, the layout keeps what it has", host, named[0].Host)
+		}
+	}
+	from, err := imageRegistry(host)
+	if err != nil {
+		return nil, err
+	}
+	list, err := from.Used(ctx, host, days)
+	if err != nil {
+		return nil, imageError(err)
+	}
+	if len(named)+len(list) == 0 {
+		return nil, &apiError{Problem: admin.Problem{Status: 404, Detail: "nothing that you may read was pulled from " + host + " in the last " + since}}
+	}
+	return append(named, list...), nil
+}
+
+// maxUsedDays is how long a server remembers what was pulled.
+const maxUsedDays = 400
 
 func imageSources(args []string) ([]image.Source, error) {
 	list := make([]image.Source, len(args))

@@ -299,6 +299,9 @@ func (n *node) close() error {
 	n.work.Wait()
 	if n.evict != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // the end of everything has no caller
+		if n.engine != nil {
+			errs = append(errs, n.engine.FlushUses(ctx))
+		}
 		errs = append(errs, n.evict.Flush(ctx))
 		cancel()
 	}

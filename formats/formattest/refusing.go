@@ -69,6 +69,9 @@ func (r Refusing) Resolve(context.Context, formats.Pointer) (formats.Target, err
 	return formats.Target{}, r.Err
 }
 
+// Used forgets it.
+func (r Refusing) Used(formats.Use) {}
+
 // Tags yields the refusal.
 func (r Refusing) Tags(context.Context, string, string) iter.Seq2[formats.Tag, error] {
 	return func(yield func(formats.Tag, error) bool) { yield(formats.Tag{}, r.Err) }

@@ -14,6 +14,7 @@ func (s *serving) serveManifest() error {
 		if err != nil {
 			return err
 		}
+		s.used()
 		return s.content(c, s.t.digest)
 	}
 	to, err := s.Registry.Resolve(s.r.Context(), s.pointer(s.t.tag))
@@ -33,7 +34,20 @@ func (s *serving) serveManifest() error {
 	if len(to.Header) > 0 {
 		c.Header = to.Header
 	}
+	s.used()
 	return s.content(c, d)
+}
+
+// CopyField is the field of a request whose sender carries images elsewhere: that
+// is no use of them, else what is carried once would be carried for ever. Its value
+// is "true".
+const CopyField = "X-Larder-Copy"
+
+// used notes that a manifest is pulled, or asked about.
+func (s *serving) used() {
+	if s.r.Header.Get(CopyField) != "true" {
+		s.Registry.Used(formats.Use{Package: s.t.name, Tag: s.t.tag, Version: string(s.t.digest)})
+	}
 }
 
 func (s *serving) manifestContent(d digest) (*formats.Content, error) {

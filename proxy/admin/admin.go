@@ -121,6 +121,8 @@ type Registry struct {
 	Upstreams []string // ids
 	// Explain asks the rules about a package; nil where there are none.
 	Explain func(ctx context.Context, pkg, version string) (*registry.Explanation, error)
+	// Used tells what was used lately; see registry.Registry. nil: nobody knows.
+	Used func(ctx context.Context, who policy.Subject, since time.Time, after string) iter.Seq2[registry.Used, error]
 	// ResetOrigin forgets where a name came from; see registry.Registry.
 	ResetOrigin func(ctx context.Context, actor policy.Subject, pkg string, dry bool) (*registry.OriginReset, error)
 	// Approve notes when versions were first seen; see registry.Registry.

@@ -70,6 +70,7 @@ func authorities() []authority {
 		{"POST", "/api/v1/tokens", `{"scopes":["read:packages"]}`, known},
 		{"DELETE", "/api/v1/tokens/TOKEN", "", known},
 		{"GET", "/api/v1/packages", "", everybody},
+		{"GET", "/api/v1/used", "", everybody},
 		{"GET", "/api/v1/package?purl=pkg:npm/pN", "", readers},
 		{"DELETE", "/api/v1/package?purl=pkg:npm/pN", "", admins},
 		{"POST", "/api/v1/package/restore?purl=pkg:npm/qN", "", admins},

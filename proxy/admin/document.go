@@ -79,7 +79,7 @@ func areas() map[string]string {
 		"openapi.json": "About the API", "whoami": "About the API",
 		"users": "People", "orgs": "People", "tokens": "Tokens",
 		"repos": "Repositories", "claims": "Claims",
-		"packages": "Packages", "package": "Packages",
+		"packages": "Packages", "package": "Packages", "used": "Packages",
 		"policy": "Decisions", "decisions": "Decisions", "audit": "Audit log",
 		"upstreams": "Maintenance", "gc": "Maintenance", "verify": "Maintenance", "reload": "Maintenance",
 	}

@@ -88,6 +88,7 @@ func packageRoutes() []route {
 	return []route{
 		{"GET", "/api/v1/packages", policy.Read, handler((*call).listPackages), "List the hosted packages that the caller may read", nil},
 		{"GET", "/api/v1/package", policy.Read, handler((*call).showPackage), "Show a hosted package with its versions", []int{403, 404}},
+		{"GET", "/api/v1/used", policy.Read, handler((*call).listUsed), "List the images that were pulled lately, of those that the caller may read", nil},
 		{"DELETE", "/api/v1/package", policy.Delete, handler((*call).deletePackage), "Delete a hosted version, or all of a package; it can be restored for a while", []int{404, 409}},
 		{"POST", "/api/v1/package/restore", policy.Restore, handler((*call).restorePackage), "Bring a deleted version or package back", []int{404, 409}},
 		{"PUT", "/api/v1/package/repository", policy.Settings, handler((*call).movePackage), "Move a package to another repository of its owner, or choose whose grants count for it", []int{404, 409}},

@@ -177,6 +177,7 @@ type Engine struct {
 	changes   generations // of hosted packages
 	drops     generations // of what is cached, by key
 	heads     heads
+	usage     usage
 	sessions  *sessionBook
 	approvals atomic.Uint64 // moves when versions are approved
 	life      context.Context
@@ -227,13 +228,14 @@ func New(opt Options) (*Engine, error) {
 		sessions:  newSessionBook(opt.Uploads),
 	}
 	e.life, e.end = context.WithCancel(context.Background()) // flights outlive the requests that began them
-	var errs [7]error
+	var errs [8]error
 	e.records, errs[0] = lru.New[string, remembered](cachedNames)
 	e.names, errs[1] = lru.New[string, *owned](cachedNames)
 	e.negative, errs[2] = lru.New[string, time.Time](negativeNames)
 	e.backoff, errs[3] = lru.New[string, retry](negativeNames)
 	e.guards, errs[4] = lru.New[string, *guard](guardedNames)
 	e.parts.known, errs[5] = lru.New[part, []owner](knownParts)
+	e.usage.noted, errs[7] = lru.New[use, int64](notedUses)
 	e.learns, errs[6] = lru.New[string, time.Time](guardedNames)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("registry engine: %w", err)

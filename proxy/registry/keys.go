@@ -36,6 +36,7 @@ import (
 //	p format 0 package 0 u version     when a tag last left the version
 //	p format 0 package 0 v seq chunk   a version, cut into rows
 //	p format 0 package 0 w term 0 version   the version was published with the term
+//	q registry 0 package 0 name        the last day on which a tag ("t"+tag) or version ("v"+version) was used
 //	j seq                              journal of changes to hosted packages
 //	m journal                          last sequence number of the journal
 //	u id                               an upload session
@@ -48,6 +49,7 @@ const (
 	rowName     = 'n'
 	rowPackage  = 'p'
 	rowJournal  = 'j'
+	rowUse      = 'q'
 	rowSession  = 'u'
 )
 
@@ -235,7 +237,12 @@ func readTime(r cache.Reader, k []byte) (time.Time, error) {
 	if len(value) != 9 || value[0] != rowVersion {
 		return time.Time{}, errRow
 	}
-	return time.Unix(0, int64(binary.BigEndian.Uint64(value[1:]))).UTC(), nil
+	return timeOf(value), nil
+}
+
+// timeOf is the time in a row of writeTime.
+func timeOf(value []byte) time.Time {
+	return time.Unix(0, int64(binary.BigEndian.Uint64(value[1:]))).UTC()
 }
 
 func writeTime(w cache.Writer, k []byte, at time.Time) error {

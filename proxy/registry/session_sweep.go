@@ -15,16 +15,23 @@ const sweepEvery = time.Minute
 // Run does the engine's work beside requests until ctx ends; report hears what
 // failed.
 func (e *Engine) Run(ctx context.Context, report func(error)) {
-	sweep := time.NewTicker(sweepEvery)
+	sweep, daily := time.NewTicker(sweepEvery), time.NewTicker(day)
 	defer sweep.Stop()
+	defer daily.Stop()
+	failed := func(err error) {
+		if err != nil && ctx.Err() == nil {
+			report(err)
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-sweep.C:
-			if err := e.SweepUploads(ctx); err != nil && ctx.Err() == nil {
-				report(err)
-			}
+			failed(e.SweepUploads(ctx))
+			failed(e.FlushUses(ctx))
+		case <-daily.C:
+			failed(e.forgetUses(ctx))
 		}
 	}
 }

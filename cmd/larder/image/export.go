@@ -20,6 +20,9 @@ const transfers = 4
 type Source struct {
 	Reference
 	Registry *Registry
+	// Used says that nobody named it: it was pulled lately, and may be gone, or be
+	// a part of what goes along already.
+	Used bool
 }
 
 // Export writes images to one layout.
@@ -99,11 +102,13 @@ func (x *exporter) run(ctx context.Context, sources []Source) error {
 		x.base = base
 	}
 	for _, s := range sources {
+		if s.Used && (x.seen[s.Host+"/"+s.Name+"@"+s.Digest] || isFallback(s.Tag)) {
+			continue // it goes along with what it is a part of, or about
+		}
 		x.Tell("%s", s.Reference)
 		if err := x.image(ctx, s); err != nil {
 			return fmt.Errorf("export %s: %w", s.Reference, err)
 		}
-		x.report.Images++
 	}
 	if err := x.fetch(ctx); err != nil {
 		return err
@@ -114,9 +119,14 @@ func (x *exporter) run(ctx context.Context, sources []Source) error {
 // image takes an image that was named.
 func (x *exporter) image(ctx context.Context, s Source) error {
 	body, d, err := s.Registry.manifest(ctx, s.Name, s.which())
+	if s.Used && missing(err) {
+		x.Tell("%s is not there any more, and left out", s.Reference)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
+	x.report.Images++
 	x.images = append(x.images, x.entry(s.Reference, d))
 	return x.manifest(ctx, s, d, body, 0)
 }
@@ -217,6 +227,12 @@ func (x *exporter) refers(ctx context.Context, s Source, d descriptor, depth int
 		}
 	}
 	return nil
+}
+
+// isFallback reports the tags in which refers looks.
+func isFallback(tag string) bool {
+	algorithm, rest, ok := strings.Cut(tag, "-")
+	return ok && (algorithm == "sha256" || algorithm == "sha512") && len(rest) >= 64 && strings.Trim(rest[:64], "0123456789abcdef") == ""
 }
 
 // fetch gets the blobs that are not here.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -396,5 +397,32 @@ func TestExportBeside(t *testing.T) {
 	}
 	if _, err := s.export("acme/app:v1"); err == nil || len(s.Log("/")) != 0 {
 		t.Errorf("export into a folder with a letter: %v", err)
+	}
+}
+
+// TestExportUsed: of what was pulled lately, what is gone is left out, and what goes
+// along already is not named again.
+func TestExportUsed(t *testing.T) {
+	s := newStage(t)
+	d := s.must(s.Push("acme/app", "v2", ocitest.Image{Layers: [][]byte{[]byte("two")}}))
+	other := s.must(s.Push("acme/app", "v3", ocitest.Image{Layers: [][]byte{[]byte("three")}}))
+	host := strings.TrimPrefix(s.URL, "http://")
+	from := &image.Registry{URL: s.URL, HTTP: http.DefaultClient}
+	var told []string
+	e := image.Export{Out: s.out, Tell: func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) }}
+	var list []image.Source
+	for _, r := range []image.Reference{
+		{Tag: "v2"}, {Tag: "gone"}, {Tag: "sha256-" + strings.Repeat("0", 64) + ".sig"}, {Digest: d.Digest}, {Digest: other.Digest},
+		{Digest: "sha256:" + strings.Repeat("0", 64)},
+	} {
+		r.Host, r.Name = host, "acme/app"
+		list = append(list, image.Source{Reference: r, Registry: from, Used: true})
+	}
+	report, err := e.Run(t.Context(), list)
+	if err != nil || report.Images != 2 || report.Manifests != 2 || len(told) != 6 {
+		t.Errorf("%+v, %v, told %q", report, err, told)
+	}
+	if _, err := s.run(&image.Export{Out: s.out}, "acme/app:gone"); err == nil {
+		t.Error("an image that was named is gone, and nobody is told")
 	}
 }

@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,12 +10,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // sparseField is how an import says that an index lacks manifests on purpose.
 const sparseField = "X-Larder-Sparse"
+
+// copyField is how an export says that what it gets is not in use for that.
+const copyField = "X-Larder-Copy"
 
 // Registry is a running server of larder. It takes its tokens as passwords on
 // every path, so that nothing is to be traded first.
@@ -88,6 +93,36 @@ func refusal(w *http.Response) error {
 	return said
 }
 
+// Used lists what was pulled in the last days, tags before digests, as images of a
+// host. Nothing of it need be there any more.
+func (r *Registry) Used(ctx context.Context, host string, days int) ([]Source, error) {
+	var list []Source
+	for path := "/api/v1/used?limit=1000&days=" + strconv.Itoa(days); path != ""; {
+		w, err := r.ask(ctx, call{method: http.MethodGet, path: path})
+		if err != nil {
+			return nil, err
+		}
+		var page struct {
+			Images []struct{ Image, Tag, Digest string }
+			Next   string
+		}
+		err = json.NewDecoder(io.LimitReader(w.Body, maxManifest)).Decode(&page)
+		if err := errors.Join(err, w.Body.Close()); err != nil {
+			return nil, fmt.Errorf("read what was pulled lately: %w", err)
+		}
+		for _, u := range page.Images {
+			ref := Reference{Host: host, Name: u.Image, Tag: u.Tag, Digest: u.Digest}
+			list = append(list, Source{Reference: ref, Registry: r, Used: true})
+		}
+		path = ""
+		if page.Next != "" {
+			path = "/api/v1/used?limit=1000&days=" + strconv.Itoa(days) + "&after=" + url.QueryEscape(page.Next)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Source) int { return cmp.Compare(a.Digest, b.Digest) })
+	return list, nil
+}
+
 func missing(err error) bool {
 	var said *Refusal
 	return errors.As(err, &said) && said.Status == http.StatusNotFound
@@ -96,7 +131,7 @@ func missing(err error) bool {
 // manifest gets a manifest by tag or digest.
 func (r *Registry) manifest(ctx context.Context, name, which string) ([]byte, descriptor, error) {
 	accept := strings.Join([]string{typeIndex, typeImage, typeDockerList, typeDockerImage}, ", ")
-	w, err := r.ask(ctx, call{method: http.MethodGet, path: name + "/manifests/" + which, header: map[string]string{"Accept": accept}})
+	w, err := r.ask(ctx, call{method: http.MethodGet, path: name + "/manifests/" + which, header: map[string]string{"Accept": accept, copyField: "true"}})
 	if err != nil {
 		return nil, descriptor{}, err
 	}
