@@ -64,7 +64,7 @@ func TestUsedImages(t *testing.T) {
 	if got, next := page("?days=3"); !slices.Equal(got, all) || next != "" {
 		t.Errorf("%q, next %q", got, next)
 	}
-	if want := w.clock().Add(-72 * time.Hour); !since[0].Equal(want) {
+	if want := w.Clock.Now().Add(-72 * time.Hour); !since[0].Equal(want) {
 		t.Errorf("asked since %s, want %s", since[0], want)
 	}
 	var got []string
