@@ -3,6 +3,7 @@ package image_test
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -237,6 +238,60 @@ func TestHostileTars(t *testing.T) {
 		if err := refused(t, written(t, content)); !errors.Is(err, image.ErrLayout) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestOtherArchives: what people take for a layout says what it is, and what to do.
+func TestOtherArchives(t *testing.T) {
+	docker := files{"manifest.json": []byte(`[{"Config":"x.json","RepoTags":["app:1"],"Layers":[]}]`)}
+	f := files{}
+	plain, err := os.ReadFile(f.name(f.image()).tar(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := z.Write(plain); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for place, want := range map[string]string{
+		docker.tar(t):                        "--format oci-archive",
+		docker.folder(t):                     "--format oci-archive",
+		written(t, zipped.Bytes()):           "unpack it",
+		written(t, []byte("(\xb5/\xfdxxxx")): "unpack it", // zstd
+	} {
+		if err := refused(t, place); !errors.Is(err, image.ErrLayout) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q in it", err, want)
+		}
+	}
+}
+
+// TestMissingTwice: what is neither in the layout nor at the server is looked for
+// once in each image.
+func TestMissingTwice(t *testing.T) {
+	f := files{}
+	layer := f.add("application/x", []byte("layer"))
+	delete(f, pathOf([]byte("layer")))
+	var manifests []any
+	for _, text := range []string{"one", "two", "three"} {
+		manifests = append(manifests, f.addJSON(typeImage, object{
+			"schemaVersion": 2, "config": f.add("application/x", []byte(text)), "layers": []any{layer},
+		}))
+	}
+	f.name(f.addJSON(typeIndex, object{"schemaVersion": 2, "manifests": manifests}))
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusNotFound)
+	}))
+	defer server.Close()
+	i := image.Import{From: f.folder(t), Tell: func(string, ...any) {}}
+	_, err := i.Run(t.Context(), &image.Registry{URL: server.URL, HTTP: server.Client()})
+	if !errors.Is(err, image.ErrLayout) || asked.Load() != 1 {
+		t.Errorf("asked %d times, %v", asked.Load(), err)
 	}
 }
 

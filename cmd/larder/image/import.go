@@ -40,7 +40,7 @@ type importer struct {
 	*Import
 	from   layout
 	to     *Registry
-	seen   map[string]bool // name and digest of manifests
+	seen   map[string]bool // name and digest of manifests, and what was looked for at the server
 	proved map[string]bool // digests of blobs
 	nodes  []node          // those that are named come before those that name them
 	blobs  map[string]map[string]descriptor
@@ -214,8 +214,13 @@ func (x *importer) manifest(ctx context.Context, e entry, d descriptor, platform
 	return nil
 }
 
-// elsewhere looks at the server for what the layout does not have.
+// elsewhere looks at the server, once, for what the layout does not have.
 func (x *importer) elsewhere(ctx context.Context, name, kind, digest string) error {
+	path := name + "/" + kind + "/" + digest
+	if x.seen[path] {
+		return nil
+	}
+	x.seen[path] = true
 	there, err := x.to.has(ctx, name, kind, digest)
 	if err == nil && !there {
 		x.lose(digest)

@@ -47,7 +47,7 @@ func readIndex(l layout) ([]descriptor, error) {
 		Is string `json:"imageLayoutVersion"`
 	}
 	if err := readJSON(l, "oci-layout", &version); err != nil {
-		return nil, err
+		return nil, errors.Join(err, notDockers(l))
 	}
 	if !strings.HasPrefix(version.Is, "1.") {
 		return nil, fmt.Errorf("the layout has the version %.20q, and 1 is known: %w", version.Is, ErrLayout)
@@ -61,6 +61,15 @@ func readIndex(l layout) ([]descriptor, error) {
 		return nil, err
 	}
 	return slices.Concat(images, about), nil
+}
+
+// notDockers says what to do with the other kind of archive that has images.
+func notDockers(l layout) error {
+	f, _, err := l.open("manifest.json")
+	if err != nil {
+		return nil // it is something else, and that it is no layout was said
+	}
+	return errors.Join(errors.New("it is an archive of docker's own kind: write the images with podman save --format oci-archive, or copy it with skopeo to oci-archive:FILE"), f.Close())
 }
 
 func readList(l layout, name string) ([]descriptor, error) {
@@ -174,6 +183,9 @@ func (t *tarball) scan() error {
 	if err != nil {
 		return err
 	}
+	if err := t.plain(); err != nil {
+		return err
+	}
 	r := tar.NewReader(t.file)
 	for n := 0; ; n++ {
 		h, err := r.Next()
@@ -196,6 +208,20 @@ func (t *tarball) scan() error {
 			return err
 		}
 	}
+}
+
+// plain refuses a tar that is compressed: its parts are read where they are.
+func (t *tarball) plain() error {
+	var head [4]byte
+	if _, err := t.file.ReadAt(head[:], 0); err != nil && err != io.EOF {
+		return err
+	}
+	for _, magic := range []string{"\x1f\x8b", "\x28\xb5\x2f\xfd", "BZh", "\xfd7zX"} { // gzip, zstd, bzip2, xz
+		if strings.HasPrefix(string(head[:]), magic) {
+			return fmt.Errorf("it is compressed: unpack it first: %w", ErrLayout)
+		}
+	}
+	return nil
 }
 
 func (t *tarball) add(h *tar.Header, at, end int64) error {
