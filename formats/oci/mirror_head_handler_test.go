@@ -9,7 +9,7 @@ import (
 )
 
 // TestMirrorWithoutHead: an upstream that does not answer HEAD is asked by GET,
-// and by HEAD once only; what it has not is missing all the same.
+// and by HEAD once an hour; what it has not is missing all the same.
 func TestMirrorWithoutHead(t *testing.T) {
 	for _, status := range []int{404, 405, 501} {
 		w := newWorld(t, mirrored(ocitest.Options{NoHead: status}))
@@ -33,6 +33,9 @@ func TestMirrorWithoutHead(t *testing.T) {
 			t.Errorf("%d: after the window: %v", status, got.Header)
 		}
 		w.heard("after the window", "GET /v2/team/app/manifests/v1")
+		w.Clock.Advance(time.Hour)
+		w.want("200", "HEAD "+at+"/manifests/v1", "", "")
+		w.heard("an hour after", "HEAD /v2/team/app/manifests/v1", "GET /v2/team/app/manifests/v1")
 		next := w.farImage("team/app", "v1", "another")
 		w.Clock.Advance(10 * time.Minute)
 		if got := w.want("200", "HEAD "+at+"/manifests/v1", "", ""); got.Header.Get("Docker-Content-Digest") != next {

@@ -5,24 +5,29 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"larder/upstream"
 )
 
-// heads remembers of upstreams, by id, whether they answer HEAD: true or false,
-// or nothing as long as that is not known. The zero value is ready to use.
-type heads struct{ answered sync.Map }
+// headAgain is how long an upstream that does not answer HEAD is asked by GET,
+// which some count as downloads, before HEAD is tried again.
+const headAgain = time.Hour
 
-func (h *heads) is(id string, answers bool) bool {
-	known, ok := h.answered.Load(id)
-	return ok && known.(bool) == answers
+// heads remembers of upstreams, by id, whether they answer HEAD: the zero time for
+// yes, else when they last did not, or nothing as long as that is not known. The
+// zero value is ready to use.
+type heads struct{ known sync.Map }
+
+func (h *heads) answer(id string) bool {
+	since, ok := h.known.Load(id)
+	return ok && since.(time.Time).IsZero()
 }
 
-// note writes seldom: it is called with every answer.
-func (h *heads) note(id string, answers bool) {
-	if !h.is(id, answers) {
-		h.answered.Store(id, answers)
-	}
+// refuse says that HEAD is no use now.
+func (h *heads) refuse(id string, now time.Time) bool {
+	since, ok := h.known.Load(id)
+	return ok && !since.(time.Time).IsZero() && within(since.(time.Time), now, headAgain)
 }
 
 // headed asks by HEAD, and where an upstream does not do that, by GET: whole says
@@ -30,34 +35,40 @@ func (h *heads) note(id string, answers bool) {
 // HEAD yet is not believed that something is missing. The caller closes the body.
 // Errors: those of upstream.
 func (e *Engine) headed(ctx context.Context, s Source, req upstream.Request) (resp *upstream.Response, whole bool, err error) {
-	if !e.heads.is(s.ID, false) {
+	tried := !e.heads.refuse(s.ID, e.now())
+	if tried {
 		req.Method = http.MethodHead
 		resp, err = s.Fetcher.Fetch(ctx, req)
 		if err == nil {
-			e.heads.note(s.ID, true)
+			if !e.heads.answer(s.ID) { // written seldom: answers are many
+				e.heads.known.Store(s.ID, time.Time{})
+			}
 			return resp, false, nil
 		}
-		if !unheard(err) || e.heads.is(s.ID, true) {
+		if !unheard(err, e.heads.answer(s.ID)) {
 			return nil, false, err
 		}
 	}
 	req.Method = http.MethodGet
 	resp, err = s.Fetcher.Fetch(ctx, req)
-	if err == nil {
-		e.heads.note(s.ID, false)
+	if err == nil && tried {
+		e.heads.known.Store(s.ID, e.now())
 	}
 	return resp, true, err
 }
 
-// unheard reports a refusal that may be about the method alone.
-func unheard(err error) bool {
+// unheard reports a refusal that may be about the method alone. Of an upstream that
+// answers HEAD, 404 is none.
+func unheard(err error, answers bool) bool {
 	var far *upstream.Error
 	if !errors.As(err, &far) {
 		return false
 	}
 	switch far.Status {
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+	case http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return true
+	case http.StatusNotFound:
+		return !answers
 	}
 	return false
 }
