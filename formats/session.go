@@ -49,9 +49,10 @@ type Mount struct {
 	Package string // the one to get it
 	Name    string // of the file, there
 	// From is the other package as this server's clients name it, with the prefix
-	// of its mirror; Source is the file's name in it.
-	From   string
-	Source string
+	// of its mirror.
+	From string
+	// Source returns the file's name in the other package.
+	Source func(pkg string) string
 }
 
 // Forgotten names what a mirror is to drop: a file, or a pointer.

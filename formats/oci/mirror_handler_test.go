@@ -2,6 +2,7 @@ package oci_test
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -151,6 +152,21 @@ func TestLibrary(t *testing.T) {
 	w.heard("two spellings", "HEAD /v2/library/app/manifests/v1", "GET /v2/library/app/manifests/"+d,
 		"GET /v2/library/app/blobs/"+digestOf("layer"))
 	w.want("404", "GET /mirror/far/app/manifests/v1", "", "")
+}
+
+// TestMountFromALibrary: a layer of a mirror is mounted by both spellings of its
+// image, and by none of another one's.
+func TestMountFromALibrary(t *testing.T) {
+	w := newWorld(t, mirrored(ocitest.Options{}))
+	w.farImage("library/app", "v1", "layer")
+	for w.want("200", "GET /mirror/lib/app/blobs/"+digestOf("layer"), "", "").Header.Get("X-Cache") != "hit" {
+		runtime.Gosched() // it is on its way into the store yet
+	}
+	for i, tt := range []struct{ from, result string }{
+		{"mirror/lib/app", "201"}, {"mirror/lib/library/app", "201"}, {"mirror/lib/other", "202"}, {"mirror/far/app", "202"}, {"app", "202"}, {"mirror/lib", "202"},
+	} {
+		w.want(tt.result, fmt.Sprintf("POST /acme/app%d/blobs/uploads/?mount=%s&from=%s", i, digestOf("layer"), tt.from), "wim", "")
+	}
 }
 
 // TestOldManifests: the first schema is refused with a sentence, by tag and by

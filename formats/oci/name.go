@@ -126,14 +126,3 @@ func (d digest) fallbackTag() string {
 // blobFile and manifestFile are the names of an image's files.
 func blobFile(name string, d digest) string     { return name + "/blobs/" + string(d) }
 func manifestFile(name string, d digest) string { return name + "/manifests/" + string(d) }
-
-// source is the name of the blob's file in another image, which is spelled as
-// clients do: those of a mirror have the mirror in front.
-func (d digest) source(from string) string {
-	if below, ok := strings.CutPrefix(from, "mirror/"); ok {
-		if _, name, ok := strings.Cut(below, "/"); ok {
-			from = name
-		}
-	}
-	return blobFile(from, d)
-}

@@ -62,6 +62,15 @@ func (*Format) Owner(pkg string) string {
 	return owner
 }
 
+// Meant is the image that clients mean by a name: one of a library where the name
+// has one part and the registry is a mirror of such a one.
+func (f *Format) Meant(ctx context.Context, name string) string {
+	if strings.Contains(name, "/") || !f.library(ctx) {
+		return name
+	}
+	return "library/" + name
+}
+
 // Alias is the name of one part by which clients know an image of a library.
 func (f *Format) Alias(ctx context.Context, pkg string) string {
 	short, ok := strings.CutPrefix(pkg, "library/")

@@ -94,10 +94,7 @@ func (f *Format) place(r *http.Request, path []string) (shape, target, error) {
 		return sh, target{}, nil
 	}
 	t.spoken = strings.Join(name, "/")
-	t.name = t.spoken
-	if len(name) == 1 && f.library(r.Context()) {
-		t.name = "library/" + t.name
-	}
+	t.name = f.Meant(r.Context(), t.spoken)
 	return sh, t, checkName(r, t.spoken)
 }
 

@@ -70,7 +70,8 @@ func (s *serving) serveMount() error {
 		return s.begin()
 	}
 	here, err := s.Registry.Mount(s.r.Context(), formats.Mount{
-		Package: s.t.name, Name: blobFile(s.t.name, s.t.mount), From: s.t.from, Source: s.t.mount.source(s.t.from),
+		Package: s.t.name, Name: blobFile(s.t.name, s.t.mount), From: s.t.from,
+		Source: func(pkg string) string { return blobFile(pkg, s.t.mount) },
 	})
 	if err != nil {
 		return err

@@ -14,6 +14,8 @@ import (
 type Aliased interface {
 	// Alias returns the other name of a package, "" for none.
 	Alias(ctx context.Context, pkg string) string
+	// Meant returns the package that clients mean by one of its names.
+	Meant(ctx context.Context, name string) string
 }
 
 // speak notes a registry whose name has a slash: clients write it before the

@@ -21,6 +21,8 @@ func (doubled) Alias(_ context.Context, pkg string) string {
 	return short
 }
 
+func (doubled) Meant(_ context.Context, name string) string { return name }
+
 // withMirror is a bench with hosted packages only, and a registry beside it that
 // mirrors another one.
 func withMirror(t *testing.T) (*bench, *registry.Registry) {

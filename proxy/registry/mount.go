@@ -49,14 +49,18 @@ func (b *bound) lend(ctx context.Context, m formats.Mount) (*loan, error) {
 	if from.Registry, pkg = b.located(m.From); from.Registry != b.Registry {
 		from.repository = ""
 	}
-	c, err := from.File(ctx, formats.File{Package: pkg, Name: m.Source, Head: true, Locate: nowhere})
+	if two, ok := from.spec.Format.(Aliased); ok {
+		pkg = two.Meant(ctx, pkg)
+	}
+	source := m.Source(pkg)
+	c, err := from.File(ctx, formats.File{Package: pkg, Name: source, Head: true, Locate: nowhere})
 	if err == nil {
 		err = c.Close()
 	}
 	if err != nil {
 		return nil, notLent(err)
 	}
-	keys, err := from.fileKeys(ctx, m.Source)
+	keys, err := from.fileKeys(ctx, source)
 	if err != nil {
 		return nil, notLent(err)
 	}

@@ -17,7 +17,7 @@ import (
 
 // mount of the blob 1 of one package into another.
 func mount(to, from, source string) formats.Mount {
-	return formats.Mount{Package: to, Name: blobFile(to, "1").Name, From: from, Source: blobFile(source, "1").Name}
+	return formats.Mount{Package: to, Name: blobFile(to, "1").Name, From: from, Source: func(string) string { return blobFile(source, "1").Name }}
 }
 
 // mounts tries one, and insists on what comes of it: if nothing does, nothing is
@@ -207,7 +207,7 @@ func TestMountOfLostBytes(t *testing.T) {
 		w.reopen()
 		dead.now.Store(true)
 		m := mount("q", "p", "p")
-		m.Source = blobFile("p", "2").Name
+		m.Source = func(pkg string) string { return blobFile(pkg, "2").Name }
 		if _, err := w.as("alice", "").Mount(context.Background(), m); !errors.Is(err, cache.ErrFull) {
 			t.Errorf("into a full index: %v", err)
 		}
