@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -52,10 +53,13 @@ func (s *serving) mirrorTags() error {
 			_, err := readTags(src)
 			return err
 		},
-		Render: func(dst io.Writer, src io.Reader, _ formats.View) error {
+		Render: func(dst io.Writer, src io.Reader, v formats.View) error {
 			tags, err := readTags(src)
 			if err != nil {
 				return err
+			}
+			if v.Keep != nil {
+				tags = slices.DeleteFunc(tags, func(tag string) bool { return !v.Keep(tag) })
 			}
 			if none {
 				tags = []string{}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"larder/policy/rules"
 	"larder/upstream/upstreamtest/ocitest"
 )
 
@@ -106,5 +107,82 @@ func TestMirrorReferrers(t *testing.T) {
 			t.Errorf("%s: during an outage: %v", name, got)
 		}
 		w.want("502 UNKNOWN", "GET "+at+digestOf("other"), "", "")
+	}
+}
+
+// TestMirrorListsAndRules: what rules refuse by its name is in no list, and of an
+// image that is refused whole there is none.
+func TestMirrorListsAndRules(t *testing.T) {
+	w := newWorld(t, mirrored(ocitest.Options{}))
+	for _, name := range []string{"team/app", "team/bad", "acme/open/tool"} {
+		d := w.farImage(name, "v1", "layer")
+		w.far.Tag(name, "v2", d)
+	}
+	const far = "/mirror/far"
+	for _, name := range []string{"team/app", "team/bad"} {
+		w.want("200", "GET "+far+"/"+name+"/manifests/v1", "", "")
+	}
+	lists := func(what, tags, names string) {
+		t.Helper()
+		if got := w.want("200", "GET "+far+"/team/app/tags/list", "", ""); string(got.body) != `{"name":"team/app","tags":[`+tags+`]}` {
+			t.Errorf("%s: %s", what, got.body)
+		}
+		if got := w.want("200", "GET "+far+"/_catalog", "bob", ""); string(got.body) != `{"repositories":[`+names+`]}` {
+			t.Errorf("%s: %s", what, got.body)
+		}
+	}
+	lists("without rules", `"v1","v2"`, `"team/app","team/bad"`)
+	w.ruled(
+		rules.Rule{ID: "tag", Kind: rules.Deny, Match: []string{"pkg:oci/team/app@v2"}},
+		rules.Rule{ID: "name", Kind: rules.Deny, Match: []string{"pkg:oci/team/bad"}},
+	)
+	lists("with rules", `"v1"`, `"team/app"`)
+	w.asked()
+	for _, path := range []string{"/tags/list", "/referrers/" + digestOf("x")} {
+		w.want("403 DENIED", "GET "+far+"/team/bad"+path, "", "")
+	}
+	w.heard("lists of what is refused")
+	w.rules.Store(nil)
+	lists("without rules again", `"v1","v2"`, `"team/app","team/bad"`)
+	// A name that was claimed since is ours.
+	w.Claim("oci", "team/app", "acme/open")
+	if got := w.want("200", "GET "+far+"/_catalog", "bob", ""); string(got.body) != `{"repositories":["team/bad"]}` {
+		t.Errorf("with a claim: %s", got.body)
+	}
+}
+
+// TestMirrorCatalogOfDigests: whoever pulls by digest alone has seen the image too.
+func TestMirrorCatalogOfDigests(t *testing.T) {
+	w := newWorld(t, mirrored(ocitest.Options{}))
+	const far = "/mirror/far/"
+	digests := map[string]string{}
+	names := []string{"a", "a-b", "a.b", "a/b", "b"}
+	for _, name := range names {
+		digests[name] = w.farImage(name, "v1", "layer of "+name)
+		ref := digests[name]
+		if name == "a.b" {
+			ref = "v1"
+		}
+		w.want("200", "GET "+far+name+"/manifests/"+ref, "", "")
+		w.want("200", "GET "+far+name+"/blobs/"+digestOf("layer of "+name), "", "")
+	}
+	w.want("404", "GET "+far+"nix/manifests/"+digestOf("x"), "", "")
+	catalog := func() []string {
+		return slices.Concat(w.pages(far+"_catalog?n=2", "bob", func(r *reply) []string {
+			var doc struct{ Repositories []string }
+			w.object(r, &doc)
+			return doc.Repositories
+		})...)
+	}
+	if got := catalog(); !slices.Equal(got, names) {
+		t.Errorf("%q, want %q", got, names)
+	}
+	w.want("202", "DELETE "+far+"a/b/manifests/"+digests["a/b"], "admin", "")
+	if got := catalog(); !slices.Equal(got, []string{"a", "a-b", "a.b", "b"}) {
+		t.Errorf("without what was dropped: %q", got)
+	}
+	w.want("200", "GET "+far+"a/b/manifests/"+digests["a/b"], "", "")
+	if got := catalog(); !slices.Equal(got, names) {
+		t.Errorf("with it again: %q", got)
 	}
 }

@@ -133,6 +133,9 @@ func (fl *flight) adopt(digest string) (bool, error) {
 		if err := fl.current(w); err != nil {
 			return err
 		}
+		if err := fl.noteName(w); err != nil {
+			return err
+		}
 		if err := rec.put(w, fl.key); err != nil {
 			return err
 		}

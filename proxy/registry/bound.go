@@ -137,6 +137,12 @@ func (b *bound) Packages(ctx context.Context, after string) iter.Seq2[*formats.P
 			if errors.Is(err, policy.ErrHidden) || errors.Is(err, policy.ErrDenied) || errors.Is(err, policy.ErrUnauthenticated) {
 				continue
 			}
+			if err == nil && b.spec.World != "" {
+				var listed bool
+				if listed, err = b.lists(ctx, p); err == nil && !listed {
+					continue
+				}
+			}
 			if !yield(p, err) || err != nil {
 				return
 			}

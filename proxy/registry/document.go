@@ -112,6 +112,9 @@ func (b *bound) hostedDocument(ctx context.Context, d formats.Document, o *owned
 
 func (b *bound) upstreamDocument(ctx context.Context, q query, d formats.Document) (*formats.Content, error) {
 	e := b.engine
+	if g := b.namesGuard(d.Package); g != nil && g.refused != nil {
+		return nil, g.refused // before any upstream hears of it
+	}
 	rec, result, err := e.current(ctx, q, d)
 	if err != nil {
 		return nil, err

@@ -99,6 +99,9 @@ func (fl *flight) keep(partial cache.Partial, blob cache.Blob, facts formats.Fil
 		if err := fl.current(w); err != nil {
 			return err
 		}
+		if err := fl.noteName(w); err != nil {
+			return err
+		}
 		if err := rec.put(w, fl.key); err != nil || fl.sealed(blob.Digest) {
 			return err
 		}

@@ -33,8 +33,9 @@ type Lister interface {
 // guard is what the rules say of one package, for as long as it stays so.
 type guard struct {
 	hidden  map[string]bool
-	known   map[string]bool // every version that was judged
-	tag     string          // names what is hidden; "" where no document differs
+	known   map[string]bool           // every version that was judged
+	shown   func(version string) bool // in the place of these two; nil: they count
+	tag     string                    // names what is hidden; "" where no document differs
 	changed time.Time
 	until   time.Time // when it must be made anew; zero: never
 	newest  string    // of what is shown
@@ -43,7 +44,12 @@ type guard struct {
 }
 
 // keep says whether a version is shown: one that was not judged is not.
-func (g *guard) keep(version string) bool { return g.known[version] && !g.hidden[version] }
+func (g *guard) keep(version string) bool {
+	if g.shown != nil {
+		return g.shown(version)
+	}
+	return g.known[version] && !g.hidden[version]
+}
 
 // asked is the rules that could concern a name, as they are now.
 type asked struct {
@@ -70,6 +76,9 @@ func (r *Registry) asked(set *rules.Set, pkg string) asked {
 // guard returns what the rules hide of an upstream's document, nil for nothing
 // to be asked. rec is the document's own record.
 func (b *bound) guard(ctx context.Context, q query, d formats.Document, rec *documentRecord) (*guard, error) {
+	if g := b.namesGuard(d.Package); g != nil {
+		return g, nil
+	}
 	lister, lists := b.spec.Format.(Lister)
 	a, concerned := b.rules(d.Package)
 	if !concerned || !lists || d.Whole {

@@ -24,6 +24,7 @@ import (
 //	s upstream 0 0 package 0 0 version when a version without a date was first seen: never dropped
 //	d upstream 0 package 0 document    document record and, when small, its bytes
 //	y upstream 0 package 0 pointer     what a name that moves stands for
+//	h upstream 0 package               a version of it was held: dropped by a listing that finds none
 //	r tag                              file record of a rendered document
 //	n format 0 package                 the upstream that a name first came from, and when: dropped by ResetOrigin alone
 //	p format 0 package 0 a             head of a hosted package
@@ -45,6 +46,7 @@ const (
 	rowSeen     = 's'
 	rowDocument = 'd'
 	rowPointer  = 'y'
+	rowHeldName = 'h'
 	rowDerived  = 'r'
 	rowName     = 'n'
 	rowPackage  = 'p'
@@ -106,6 +108,8 @@ func seenVersionKey(upstream, pkg, version string) []byte {
 func documentKey(upstream, pkg, document string) []byte {
 	return key(rowDocument, upstream, pkg, document)
 }
+
+func heldNameKey(upstream, pkg string) []byte { return key(rowHeldName, upstream, pkg) }
 
 func pointerKey(upstream, pkg, name string) []byte { return key(rowPointer, upstream, pkg, name) }
 

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"sync"
-	"time"
 
 	"larder/cache"
 	"larder/cache/refs"
@@ -163,7 +162,7 @@ func (e *Engine) admitPointer(q query, p formats.Pointer) error {
 	if !concerned {
 		return nil
 	}
-	out := a.Check(rules.Facts{Version: p.Name, Published: time.Unix(0, 0)}, e.now()) // old enough for rules about age
+	out := a.Check(unaged(p.Name), e.now())
 	if out.Refused {
 		return refusal(out.Finding, p.Name, "")
 	}

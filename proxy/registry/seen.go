@@ -11,8 +11,8 @@ import (
 )
 
 // seen yields the packages of a mirror, by name, that come after the one given:
-// those with a pointer that is held. Of others nobody here has asked for a tag, or
-// it was too long ago.
+// those with a pointer or a version that is held. Nobody here has asked for others,
+// or it was too long ago.
 func (b *bound) seen(ctx context.Context, after string) iter.Seq2[*formats.Package, error] {
 	return func(yield func(*formats.Package, error) bool) {
 		sources, err := b.spec.Upstreams(ctx)
@@ -35,15 +35,19 @@ func (b *bound) seen(ctx context.Context, after string) iter.Seq2[*formats.Packa
 
 // nextSeen finds the first name of all sources; a transaction each, as next does.
 func (b *bound) nextSeen(ctx context.Context, sources []Source, after string) (first string, err error) {
+	h := &heldNames{}
+	h.composer, _ = b.spec.Format.(Composer)
 	err = b.engine.opt.Index.View(ctx, func(r cache.Reader) error {
-		first = ""
+		first, h.gone = "", nil
 		for _, s := range sources {
-			name, err := firstPointed(r, s.ID, after)
-			if err != nil {
-				return err
-			}
-			if name != "" && (first == "" || name < first) {
-				first = name
+			for _, find := range []func(cache.Reader, string, string) (string, error){firstPointed, h.first} {
+				name, err := find(r, s.ID, after)
+				if err != nil {
+					return err
+				}
+				if name != "" && (first == "" || name < first) {
+					first = name
+				}
 			}
 		}
 		if first == "" {
@@ -51,7 +55,7 @@ func (b *bound) nextSeen(ctx context.Context, sources []Source, after string) (f
 		}
 		return nil
 	})
-	return first, err
+	return first, errors.Join(err, b.engine.sweepNames(ctx, h))
 }
 
 // firstPointed is the first package of an upstream with a pointer, "" for none.
