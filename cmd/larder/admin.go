@@ -78,16 +78,11 @@ func (n *node) scrubber() *scrub.Scrubber {
 func (u *upstreams) states(context.Context) []admin.Upstream {
 	u.mu.RLock()
 	defer u.mu.RUnlock()
-	searching := false
-	select {
-	case <-u.searched:
-	default:
-		searching = true
-	}
 	var list []admin.Upstream
 	for id, c := range u.cfg.Upstreams {
 		s := admin.Upstream{ID: id, Format: c.Format, State: "none"}
 		client, ok := u.clients[id]
+		searching := u.searching(c.Format)
 		switch {
 		case u.cfg.Offline:
 			s.State = "offline"

@@ -118,7 +118,7 @@ func mirrorsOf(cfg *config.Loaded, found discover.Found) mirrors {
 
 func (m mirrors) add(id string, hosts []string) {
 	for _, h := range hosts {
-		h = strings.TrimSuffix(strings.ToLower(h), ":443")
+		h = config.NamedHost(h)
 		if _, taken := m.names[h]; h != "" && !taken {
 			m.names[h] = id
 		}
@@ -141,7 +141,7 @@ func hostsOf(address string) []string {
 // proxy.Containers. Where somebody has yet to say where the upstreams are, it
 // waits.
 func (u *upstreams) mirrored(ctx context.Context, host string) (id string, err error) {
-	if err := u.settled(ctx); err != nil {
+	if err := u.settled(ctx, config.Containers); err != nil {
 		return "", err
 	}
 	u.mu.RLock()
@@ -150,22 +150,12 @@ func (u *upstreams) mirrored(ctx context.Context, host string) (id string, err e
 }
 
 // library reports whether an upstream keeps images with names of one part below
-// library/. It waits as mirrored does.
+// library/. It waits until its address is known.
 func (u *upstreams) library(ctx context.Context, id string) bool {
-	if err := u.settled(ctx); err != nil {
+	if err := u.settled(ctx, u.sought(id)...); err != nil {
 		return false // nobody waits for the answer any more
 	}
 	u.mu.RLock()
 	defer u.mu.RUnlock()
 	return u.mirrors.library[id]
-}
-
-// settled waits until the addresses of upstreams are known.
-func (u *upstreams) settled(ctx context.Context) error {
-	select {
-	case <-u.searched:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

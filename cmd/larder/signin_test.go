@@ -28,7 +28,6 @@ func sourcesOf(t *testing.T, configured map[string]config.Upstream) (map[string]
 	if err != nil {
 		t.Fatal(err)
 	}
-	close(u.searched)
 	found := map[string]registry.Source{}
 	for id := range configured {
 		list, err := u.sources(t.Context(), []string{id})

@@ -3,7 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +28,8 @@ type upstreams struct {
 	log       zerolog.Logger
 	transport *upstream.Transport
 	clock     func() time.Time
-	searched  chan struct{} // closed when the search is over
+	searches  map[string]chan struct{} // by format that is searched for; closed when that is over
+	saving    sync.Mutex               // of what is remembered of searches
 
 	mu      sync.RWMutex
 	cfg     *config.Loaded
@@ -39,9 +41,12 @@ type upstreams struct {
 
 func newUpstreams(cfg *config.Loaded, log zerolog.Logger, m *admin.Metrics, clock func() time.Time) (*upstreams, error) {
 	u := &upstreams{
-		log: log, clock: clock, cfg: cfg, searched: make(chan struct{}),
+		log: log, clock: clock, cfg: cfg, searches: map[string]chan struct{}{},
 		found: map[string]discover.Found{}, late: map[string]bool{}, clients: map[string]outlet{},
 		transport: upstream.NewTransport(upstream.Options{UserAgent: "larder", Hooks: m.Hooks(), Now: clock}),
+	}
+	for _, format := range u.wanted() {
+		u.searches[format] = make(chan struct{})
 	}
 	return u, u.build(cfg)
 }
@@ -113,68 +118,10 @@ func (u *upstreams) make(cfg *config.Loaded) (map[string]outlet, error) {
 // change prepares a changed configuration, once the addresses of this one are
 // known.
 func (u *upstreams) change(ctx context.Context, cfg *config.Loaded) (use func(), err error) {
-	if err := u.settled(ctx); err != nil {
+	if err := u.settled(ctx, slices.Collect(maps.Keys(u.searches))...); err != nil {
 		return nil, err
 	}
 	return u.prepare(cfg)
-}
-
-// start looks for the addresses that no one configured, beside the start.
-func (u *upstreams) start(ctx context.Context, self string) {
-	go func() {
-		late := u.look(ctx, u.wanted(), self, 0)
-		close(u.searched)
-		for len(late) > 0 {
-			select {
-			case <-time.After(askAgain):
-			case <-ctx.Done():
-				return
-			}
-			late = u.look(ctx, late, self, patience)
-		}
-	}()
-}
-
-// A client that did not answer (npm on a cold disk takes seconds) is asked again
-// after askAgain, and then has patience to answer in.
-const (
-	askAgain = time.Second
-	patience = time.Minute
-)
-
-// look searches for formats, and returns those whose client did not answer in
-// time. What needs their upstreams is told to try again: without an answer
-// nobody knows that there is none.
-func (u *upstreams) look(ctx context.Context, wanted []string, self string, timeout time.Duration) (late []string) {
-	if len(wanted) == 0 {
-		return nil
-	}
-	all := u.search(ctx, wanted, self, timeout)
-	u.mu.Lock()
-	u.late = map[string]bool{}
-	for _, f := range all {
-		if _, ok := u.found[f.Format]; !ok && f.URL != "" {
-			u.found[f.Format] = f
-			u.log.Info().Str("format", f.Format).Str("upstream", f.URL).Str("from", f.Source).Msg("upstream found")
-		}
-		u.late[f.Format] = u.late[f.Format] || f.Unanswered
-	}
-	for _, format := range wanted {
-		if _, ok := u.found[format]; ok {
-			u.late[format] = false
-		} else if u.late[format] {
-			late = append(late, format)
-			u.log.Warn().Str("format", format).Msg("the package client of this machine has not said in time where it goes: it is asked again")
-		} else {
-			u.log.Warn().Str("format", format).Msg(noUpstream(format))
-		}
-	}
-	cfg := u.cfg
-	u.mu.Unlock()
-	if err := u.build(cfg); err != nil {
-		u.log.Error().Err(err).Msg("an upstream that was found cannot be used")
-	}
-	return late
 }
 
 // noUpstream says how to name an upstream that was not found.
@@ -201,45 +148,9 @@ func (u *upstreams) wanted() []string {
 	return list
 }
 
-// search takes what is remembered, or asks; timeout 0 is that of discover.
-func (u *upstreams) search(ctx context.Context, wanted []string, self string, timeout time.Duration) []discover.Found {
-	file := filepath.Join(u.cfg.Data, "upstreams.json")
-	known, at, err := discover.Load(file)
-	if err == nil && u.clock().Sub(at) < rememberFor && complete(known, wanted) {
-		return known
-	}
-	selves := []string{self, u.cfg.Listen}
-	if u.cfg.PublicURL != "" {
-		selves = append(selves, u.cfg.PublicURL)
-	}
-	found := discover.Find(ctx, discover.Options{Formats: wanted, Self: selves, Timeout: timeout})
-	if err := discover.Save(file, found, u.clock()); err != nil {
-		u.log.Warn().Err(err).Msg("the upstreams found will be looked for again at the next start")
-	}
-	return found
-}
-
-// complete reports whether what is remembered answers for all formats, without
-// the credentials that are never written down.
-func complete(known []discover.Found, wanted []string) bool {
-	have := map[string]bool{}
-	for _, f := range known {
-		if f.Secret {
-			return false
-		}
-		have[f.Format] = have[f.Format] || f.URL != ""
-	}
-	for _, w := range wanted {
-		if !have[w] {
-			return false
-		}
-	}
-	return true
-}
-
 // sources returns the upstreams of a registry, once they are known.
 func (u *upstreams) sources(ctx context.Context, ids []string) ([]registry.Source, error) {
-	if err := u.settled(ctx); err != nil {
+	if err := u.settled(ctx, u.sought(ids...)...); err != nil {
 		return nil, err
 	}
 	u.mu.RLock()
@@ -265,9 +176,7 @@ func (u *upstreams) sources(ctx context.Context, ids []string) ([]registry.Sourc
 
 // hint says how to name an upstream, for registries that have none.
 func (u *upstreams) hint(ids []string) string {
-	select {
-	case <-u.searched:
-	default:
+	if slices.ContainsFunc(u.sought(ids...), u.searching) {
 		return ""
 	}
 	u.mu.RLock()

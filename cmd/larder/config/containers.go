@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,19 +43,50 @@ func (k *checker) containerUpstream(name string, u Upstream) {
 	if address := strings.TrimSuffix(u.URL.Reveal(), "/"); strings.HasSuffix(address, "/v2") {
 		k.fail(key+".url", "the address ends before /v2: clients write that themselves")
 	}
+	k.namespaces(name, u)
+	k.patterns(key+".allow", u.Allow)
+	k.patterns(key+".deny", u.Deny)
+	k.hosts(key, u.Hosts)
+}
+
+// namespaces checks the hosts by which clients know a mirror. Of two upstreams at
+// one host only the first has it.
+func (k *checker) namespaces(name string, u Upstream) {
+	key := "upstreams." + name
 	for _, ns := range u.Namespaces {
 		if ns == "" || strings.ContainsAny(ns, "/ @?") {
 			k.fail(key+".namespaces", "%q is not of the form host or host:port", ns)
 		}
-		for other, o := range k.Upstreams {
-			if other < name && slices.ContainsFunc(o.Namespaces, func(taken string) bool { return strings.EqualFold(taken, ns) }) {
+	}
+	named := func(o Upstream, host string) bool {
+		return slices.ContainsFunc(o.Namespaces, func(ns string) bool { return NamedHost(ns) == host })
+	}
+	for _, other := range k.upstreamsOf(Containers) {
+		o := k.Upstreams[other]
+		if other >= name {
+			break
+		}
+		for _, ns := range u.Namespaces {
+			if named(o, NamedHost(ns)) {
 				k.fail(key+".namespaces", "%s belongs to the upstream %s already", ns, other)
 			}
 		}
+		if host := hostOf(u); host != "" && host == hostOf(o) && !named(u, host) && !named(o, host) {
+			k.warn("%s.url: it has the host of the upstream %s: clients that say ns=%s get that one; write the host into the namespaces of the one they are to get", key, other, host)
+		}
 	}
-	k.patterns(key+".allow", u.Allow)
-	k.patterns(key+".deny", u.Deny)
-	k.hosts(key, u.Hosts)
+}
+
+// NamedHost is a host of an upstream, host or host:port, as it is compared.
+func NamedHost(host string) string { return strings.TrimSuffix(strings.ToLower(host), ":443") }
+
+// hostOf is the host in an upstream's address, "" where that is to be found.
+func hostOf(u Upstream) string {
+	at, err := url.Parse(u.URL.Reveal())
+	if err != nil {
+		return "" // said of the address itself
+	}
+	return NamedHost(at.Host)
 }
 
 func (k *checker) patterns(key string, list []string) {

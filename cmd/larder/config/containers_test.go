@@ -86,6 +86,7 @@ func TestContainerMistakes(t *testing.T) {
 		"registries: {oci: {retention: [{untagged: 1d, match: ['a/**/b']}]}}\n":                              "registries.oci.retention[0].match: pattern",
 		"upstreams: {oci: {namespaces: ['https://a.example']}}\n":                                            `"https://a.example" is not of the form host or host:port`,
 		"upstreams: {oci: {namespaces: [A.example]}, b: {format: oci, namespaces: [a.example]}}\n":           "upstreams.oci.namespaces: A.example belongs to the upstream b already",
+		"upstreams: {oci: {namespaces: ['A.example:443']}, b: {format: oci, namespaces: [a.example]}}\n":     "upstreams.oci.namespaces: A.example:443 belongs to the upstream b already",
 		"upstreams: {oci: {url: 'https://a.example/v2/'}}\n":                                                 "upstreams.oci.url: the address ends before /v2",
 		"upstreams: {oci: {allow: ['a/**/b']}}\n":                                                            "upstreams.oci.allow: pattern",
 		"upstreams: {oci: {deny: ['']}}\n":                                                                   "upstreams.oci.deny: a name pattern is empty",
@@ -107,6 +108,24 @@ func TestContainerMistakes(t *testing.T) {
 		_, err := loadContainers(t, text)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s got %v\nwant %s", text, err, want)
+		}
+	}
+}
+
+// TestOneHostOfTwo: of two upstreams at one host clients that say ns= get the first,
+// which is what somebody may not want.
+func TestOneHostOfTwo(t *testing.T) {
+	for text, warned := range map[string]bool{
+		"upstreams: {a: {format: oci, url: 'https://x.example/a'}, b: {format: oci, url: 'https://X.example:443/b'}}\n":                           true,
+		"upstreams: {a: {format: oci, url: 'https://x.example/a'}, b: {format: oci, url: 'https://x.example/b', namespaces: [x.example]}}\n":      false,
+		"upstreams: {a: {format: oci, url: 'https://x.example/a', namespaces: [x.example]}, b: {format: oci, url: 'https://x.example/b'}}\n":      false,
+		"upstreams: {a: {format: oci, url: 'https://x.example:5000/a'}, b: {format: oci, url: 'https://x.example/b'}}\n":                          false,
+		"upstreams: {a: {format: oci, url: auto}, b: {format: oci, url: 'https://x.example/b'}, npm: {format: npm, url: 'https://x.example/'}}\n": false,
+	} {
+		l, err := loadContainers(t, text)
+		l = must(t, l, err)
+		if got := len(l.Warnings) == 1 && strings.Contains(l.Warnings[0], "upstreams.b.url: it has the host of the upstream a"); got != warned || len(l.Warnings) > 1 {
+			t.Errorf("%s warned %q", text, l.Warnings)
 		}
 	}
 }
