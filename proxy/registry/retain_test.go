@@ -165,3 +165,20 @@ func TestRetainMany(t *testing.T) {
 		t.Errorf("without a rule: %+v", out)
 	}
 }
+
+// TestRetainPushedAgain: who sends an old version anew is about to tag it, or to
+// put it into an index, and finds it there.
+func TestRetainPushedAgain(t *testing.T) {
+	b := retaining(t, registry.Keep{Untagged: 30 * day})
+	b.image("p", "child", nil)
+	b.clock.advance(31 * day)
+	b.image("p", "child", nil)
+	if out := b.retain(false); out.Versions != 0 {
+		t.Fatalf("what was just sent is let go: %+v", out)
+	}
+	b.image("p", "index", nil, "p/child")
+	b.clock.advance(30 * day)
+	if out := b.retain(false); !slices.Equal(out.Named, []string{"p index", "p child"}) {
+		t.Errorf("%+v", out)
+	}
+}

@@ -193,6 +193,10 @@ func (t *tx) Put(r *formats.Release) error {
 	case !sameFiles(old.Files, r.Files):
 		return formats.Refuse(formats.ErrExists, fmt.Sprintf("%s %s is or was published here with other bytes", t.name, r.Version))
 	case old.Retracted.IsZero():
+		// Its tag, or the index that it belongs to, is to come yet.
+		if err := t.loosen(r.Version); err != nil {
+			return err
+		}
 		return t.describe(seq, old, r)
 	}
 	return t.revive(seq, r)
