@@ -31,6 +31,7 @@ func (x *exchange) end() {
 		panic(http.ErrAbortHandler)
 	}
 	x.body.drain()
+	x.body.giveBack()
 }
 
 // apologize answers after a panic, without asking the format, which may be

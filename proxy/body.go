@@ -18,6 +18,7 @@ var errUngated = errors.New("the request body was read before policy was asked")
 // told from trouble of ours.
 type body struct {
 	io.ReadCloser
+	of   *http.Request // as net/http made it
 	w    *writer
 	open bool
 	// begun: the client was asked for it, should it have wanted to be.
@@ -27,9 +28,11 @@ type body struct {
 	err   error
 }
 
-func (b *body) wrap(src io.ReadCloser, w *writer, limit int64) {
-	b.ReadCloser, b.w, b.left = src, w, limit
+// wrap takes the place of a request's body.
+func (b *body) wrap(r *http.Request, w *writer, limit int64) {
+	b.ReadCloser, b.of, b.w, b.left = r.Body, r, w, limit
 	b.pace = newPace(readRate, readSlack)
+	r.Body = b
 }
 
 // Read reads a part of the body.
@@ -87,6 +90,15 @@ func (b *body) unread() bool { return b.ReadCloser != nil && b.err != io.EOF }
 func (b *body) abandon(h http.Header) {
 	if b.unread() && !b.w.rearm {
 		h["Connection"] = []string{"close"}
+	}
+}
+
+// giveBack leaves a request with the body that net/http made: it tells by that one
+// whether a client sends more than drain reads, and if so waits a moment before it
+// closes the connection, so that clients which read while they send have the reply.
+func (b *body) giveBack() {
+	if b.of != nil {
+		b.of.Body = b.ReadCloser
 	}
 }
 

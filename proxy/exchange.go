@@ -50,8 +50,7 @@ func (e *edge) begin(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{edge: e, r: r, start: time.Now(), id: e.ids.of(r.Header)}
 	x.writer.wrap(w, x)
 	if r.Body != nil && r.Body != http.NoBody {
-		x.body.wrap(r.Body, &x.writer, e.MaxBody)
-		r.Body = &x.body
+		x.body.wrap(r, &x.writer, e.MaxBody)
 	}
 	w.Header()["X-Request-Id"] = []string{x.id}
 	if e.Metrics != nil {

@@ -3,7 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -149,5 +151,30 @@ func TestRefusalsThatCannotBeRecordedStayRefusals(t *testing.T) {
 	resp := w.do("GET", "/pad/a/1", nil)
 	if resp.StatusCode != 403 || resp.Header.Get("X-Larder-Decision") == "" || !strings.Contains(w.log.String(), errNoRoom().Error()) {
 		t.Errorf("%d %v: %s", resp.StatusCode, resp.Header, w.log)
+	}
+}
+
+// ownBody stands in for a body of net/http.
+type ownBody struct{ io.ReadCloser }
+
+// TestTheBodyIsGivenBack: net/http waits before it closes a connection on which a
+// client sends still, lest the client loses the answer, but only for bodies that
+// it finds as its own when the handler has returned.
+func TestTheBodyIsGivenBack(t *testing.T) {
+	w := newWorld(t, nil)
+	for name, serve := range map[string]func(formats.File) (*formats.Content, error){
+		"refused": failing(cache.ErrFull),
+		"panic":   func(formats.File) (*formats.Content, error) { panic("a bug") },
+	} {
+		w.serve = serve
+		for _, method := range []string{http.MethodGet, http.MethodPut} {
+			r := httptest.NewRequest(method, "/pad/a/1", strings.NewReader("body"))
+			own := &ownBody{r.Body}
+			r.Body = own
+			w.handler.ServeHTTP(httptest.NewRecorder(), r)
+			if r.Body != own {
+				t.Errorf("%s, %s: the request is left with the body %T", name, method, r.Body)
+			}
+		}
 	}
 }
