@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"larder/formats"
 	"larder/policy"
@@ -35,7 +36,7 @@ type Verdict struct {
 
 type explainQuery struct {
 	purlQuery
-	Registry string `query:"registry" doc:"Name of the registry; without it the first one of the format."`
+	Registry string `query:"registry" doc:"Name of the registry; without it the mirror that the name begins with, else the first one of the format."`
 }
 
 // explain tells the facts of a name only to those who may read it: for others
@@ -45,12 +46,16 @@ func (c *call) explain(q explainQuery, _ none) (Explanation, error) {
 	if err != nil {
 		return Explanation{}, err
 	}
+	asked := which.String()
+	if q.Registry == "" {
+		q.Registry, which.Name = c.mirrored(which)
+	}
 	reg, err := c.named(q.Registry, which.Format)
 	if err != nil {
 		return Explanation{}, err
 	}
 	ctx := c.r.Context()
-	out := Explanation{Purl: which.String(), Caller: c.caller.User, Registry: reg.Mount.Name()}
+	out := Explanation{Purl: asked, Caller: c.caller.User, Registry: reg.Mount.Name()}
 	req := formats.Request{Package: which.Name, Version: which.Version, Action: policy.Read}
 	res, err := reg.Mount.Resource(ctx, "", req)
 	if err != nil {
@@ -97,6 +102,18 @@ func (e *Explanation) ask(ctx context.Context, reg Registry, which purl.Purl) er
 		e.Version = &Verdict{Allowed: true}
 	}
 	return nil
+}
+
+// mirrored finds the registry that a name begins with, as clients write what they
+// want of a mirror, and the name there. "" and the whole name where there is none.
+func (c *call) mirrored(which purl.Purl) (registry, name string) {
+	for _, r := range c.Registries {
+		rest, ok := strings.CutPrefix(which.Name, r.Mount.Name()+"/")
+		if ok && rest != "" && r.Mount.Format().Name() == which.Format && strings.HasPrefix(r.Mount.Name(), "mirror/") {
+			return r.Mount.Name(), rest
+		}
+	}
+	return "", which.Name
 }
 
 // named finds a registry by name, or the first one of a format.

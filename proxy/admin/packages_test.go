@@ -318,6 +318,34 @@ func TestExplainTellsRules(t *testing.T) {
 	}
 }
 
+// A name that begins with that of a mirror, as clients write it, is the mirror's.
+func TestExplainByTheNameOfAMirror(t *testing.T) {
+	w := newWorld(t)
+	opt := w.options(w.mount, NewMetrics("x"))
+	var asked []string
+	opt.Registries = append(opt.Registries, Registry{
+		Mount: namedMount{w.mount, "mirror/up"}, Upstreams: []string{"up"},
+		Explain: func(_ context.Context, pkg, version string) (*registry.Explanation, error) {
+			asked = append(asked, pkg+"@"+version)
+			return &registry.Explanation{}, nil
+		},
+	})
+	handlers, err := New(opt)
+	w.must(err)
+	for name, want := range map[string]string{"mirror/up/base": "mirror/up", "mirror/up": "npm", "mirror/upper/base": "npm"} {
+		rec := httptest.NewRecorder()
+		handlers["api"].ServeHTTP(rec, httptest.NewRequest("GET", "/api/v1/policy/explain?purl=pkg:npm/"+name+"@1", nil))
+		var e Explanation
+		w.must(json.Unmarshal(rec.Body.Bytes(), &e))
+		if e.Registry != want || want != "npm" && (e.Source != "upstream" || e.Publish.Allowed || e.Purl != "pkg:npm/mirror/up/base@1") {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+	if !slices.Equal(asked, []string{"base@1"}) {
+		t.Errorf("the mirror was asked about %q", asked)
+	}
+}
+
 func TestExplainOfAMirror(t *testing.T) {
 	w := newWorld(t)
 	s := &shelf{}
