@@ -100,9 +100,6 @@ type Call struct {
 	Base string
 	// Origin is scheme://host of the same, without a final slash.
 	Origin string
-	// Namespace is the host that a container client named as the registry it
-	// wants, by the parameter ns; "" where that decided nothing.
-	Namespace string
 }
 
 // Failure is a refusal on its way to the client.

@@ -125,7 +125,10 @@ func (x *exchange) findContainers(path []string) error {
 	}
 	at, err := c.Place(x.r.Context(), x.asked, ns, path)
 	x.at(at.Mount, at.Prefix, at.Path)
-	x.namespace = at.Namespace
+	if at.Namespace != "" {
+		// In refusals too: what is hidden looks as what is missing does.
+		x.Header().Set("OCI-Namespace", at.Namespace)
+	}
 	return err
 }
 

@@ -168,6 +168,15 @@ func TestContainersAtTheEdge(t *testing.T) {
 			t.Errorf("GET %s (%s): %d %q, want %d with %q", tt.target, tt.host, resp.StatusCode, body, tt.status, tt.body)
 		}
 	}
+	// Clients look for the registry that they named in every answer.
+	for target, ns := range map[string]string{
+		"/v2/a/1": "", "/v2/a/1?ns=HUB.example:443": "HUB.example:443", "/v2/a?ns=hub.example": "hub.example",
+		"/v2/mirror/hub/a/1?ns=hub.example": "", "/v2/a/1?ns=nobody.example": "", "/v2/a/1?ns=larder.example": "larder.example",
+	} {
+		if got := w.do("GET", target, nil, "Host: larder.example").Header.Get("OCI-Namespace"); got != ns {
+			t.Errorf("GET %s: OCI-Namespace %q, want %q", target, got, ns)
+		}
+	}
 	w.do("GET", "/v2/mirror/hub/b/1", nil, "Host: larder.example")
 	if got := w.asked[len(w.asked)-1]; got.Registry != "mirror/hub" || got.Package != "b" {
 		t.Errorf("policy was asked about %+v", got)

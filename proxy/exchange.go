@@ -41,7 +41,6 @@ type place struct {
 	path       []string       // below the mount
 	prefix     string         // path of the mount, with slashes at both ends
 	base       string         // root and prefix: the URL of the registry
-	namespace  string         // parameter ns that the registry was found by
 	section    string         // first segment, when there is no mount
 	handler    http.Handler
 }
@@ -167,7 +166,7 @@ func (x *exchange) serve(req formats.Request) error {
 	}
 	call := formats.Call{
 		Request: req, Registry: registry, Accounts: x.edge.Accounts, Caller: x.caller,
-		Remote: x.remote, Base: x.base, Origin: x.origin(), Namespace: x.namespace,
+		Remote: x.remote, Base: x.base, Origin: x.origin(),
 	}
 	x.body.open = true
 	if x.changes() {

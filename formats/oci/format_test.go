@@ -71,26 +71,6 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// TestTheNamespaceIsAnswered: containerd says whose image it wants, and looks for
-// that in the answer.
-func TestTheNamespaceIsAnswered(t *testing.T) {
-	f := New(Options{})
-	r := httptest.NewRequest(http.MethodGet, "/v2/", nil)
-	req, err := f.Parse(r, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, ns := range []string{"up.example:5000", ""} {
-		w := httptest.NewRecorder()
-		if err := f.Serve(w, r, &formats.Call{Request: req, Namespace: ns, Caller: policy.Subject{User: "ann"}}); err != nil {
-			t.Fatal(err)
-		}
-		if got := w.Header().Get("OCI-Namespace"); got != ns {
-			t.Errorf("OCI-Namespace %q, want %q", got, ns)
-		}
-	}
-}
-
 func TestServeKnowsItsOwnRequestsOnly(t *testing.T) {
 	w := httptest.NewRecorder()
 	err := New(Options{}).Serve(w, httptest.NewRequest("GET", "/v2/", nil), &formats.Call{})

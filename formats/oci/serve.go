@@ -23,9 +23,6 @@ func (f *Format) Serve(w http.ResponseWriter, r *http.Request, call *formats.Cal
 		return formats.Refuse(formats.ErrBadRequest, "the request was not read as one of a container client")
 	}
 	w.Header().Set(apiVersion, apiVersionValue)
-	if call.Namespace != "" {
-		w.Header().Set("OCI-Namespace", call.Namespace)
-	}
 	s := &serving{Format: f, Call: call, w: w, r: r, t: t}
 	if serve := s.reads(); serve != nil {
 		return serve()

@@ -2,12 +2,14 @@ package oci_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"larder/formats"
 	"larder/policy"
 	"larder/policy/directory"
 	"larder/upstream/upstreamtest/ocitest"
@@ -136,6 +138,43 @@ func TestThreat08TokensTellNothing(t *testing.T) {
 	for who, n := range sizes {
 		if n[0] != n[1] {
 			t.Errorf("%q gets tokens of %v bytes", who, n)
+		}
+	}
+}
+
+// own gives an image grants of its own, which nobody has but its admins.
+func (w *world) own(name string) {
+	w.T.Helper()
+	change := formats.Change{Package: name, Action: policy.Settings, Into: "acme/packages"}
+	w.Must(w.hosted.For(w.Admin, "", "").Change(w.T.Context(), change, func(tx formats.Tx) error {
+		if err := tx.(formats.Mover).Move(false); err != nil {
+			return err
+		}
+		p, err := tx.Package()
+		if err != nil {
+			return err
+		}
+		return tx.Save(p)
+	}))
+}
+
+// TestThreat08NamespacesTellNothing: nor does a header, to somebody who may read
+// the repository and not all that is in it.
+func TestThreat08NamespacesTellNothing(t *testing.T) {
+	w := newWorld(t)
+	m := w.push("olga", "acme/hidden", "v1", "layer")
+	w.own("acme/hidden")
+	for _, rest := range []string{"/manifests/v1", "/manifests/" + digestOf(m), "/blobs/" + digestOf("layer"), "/tags/list", "/referrers/" + digestOf(m)} {
+		told := map[string]bool{}
+		for _, name := range []string{"hidden", "absent"} {
+			got := w.want("404 NAME_UNKNOWN", "GET /acme/"+name+rest+"?ns=Example.com:443", "rita", "", "X-Request-Id: one-for-all")
+			if got.Header.Get("OCI-Namespace") != "Example.com:443" {
+				t.Errorf("%s%s does not say whose it is: %v", name, rest, got.Header)
+			}
+			told[strings.ReplaceAll(fmt.Sprint(got.Header, string(got.body)), name, "NAME")] = true
+		}
+		if len(told) > 1 {
+			t.Errorf("%s: %v", rest, told)
 		}
 	}
 }
