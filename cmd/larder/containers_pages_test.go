@@ -39,6 +39,21 @@ func TestContainerPages(t *testing.T) {
 	testscript.Run(t, params(t, dir))
 }
 
+// TestContainerPagesConfigure loads what the pages show of the configuration.
+func TestContainerPagesConfigure(t *testing.T) {
+	n := 0
+	for _, page := range []string{"containers.md", "containers/docker.md"} {
+		for _, block := range strings.Split(read(t, page), "```yaml\n")[1:] {
+			text, _, _ := strings.Cut(block, "```")
+			configOf(t, text)
+			n++
+		}
+	}
+	if n < 4 {
+		t.Errorf("%d examples: the pages have lost some", n)
+	}
+}
+
 func read(t *testing.T, page string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("../../docs", filepath.FromSlash(page)))
