@@ -179,6 +179,9 @@ type Engine struct {
 	heads     heads
 	usage     usage
 	sessions  *sessionBook
+	// uploads has those in one request, which are counted by themselves: sessions that
+	// somebody left must not keep them out.
+	uploads   *sessionBook
 	approvals atomic.Uint64 // moves when versions are approved
 	life      context.Context
 	end       context.CancelFunc
@@ -226,6 +229,7 @@ func New(opt Options) (*Engine, error) {
 		changes:   generations{seed: maphash.MakeSeed()},
 		drops:     generations{seed: maphash.MakeSeed()},
 		sessions:  newSessionBook(opt.Uploads),
+		uploads:   newSessionBook(opt.Uploads),
 	}
 	e.life, e.end = context.WithCancel(context.Background()) // flights outlive the requests that began them
 	var errs [8]error

@@ -10,11 +10,11 @@ import (
 	"larder/formats"
 )
 
-// UploadLimits bound what uploads under way may hold: sessions, and files that come
-// in one request. Zero fields take the defaults.
+// UploadLimits bound what upload sessions may hold, and as much again for files that
+// come in one request. Zero fields take the defaults.
 type UploadLimits struct {
-	PerUser int           // uploads of one user at once; default 1 000
-	Open    int           // uploads of all; default 10 000
+	PerUser int           // of one user at once; default 1 000
+	Open    int           // of all; default 10 000
 	Bytes   int64         // that all of them hold together; default 200 GiB
 	Idle    time.Duration // how long a session may rest; default 24 h
 }
@@ -37,20 +37,20 @@ func (l UploadLimits) withDefaults() UploadLimits {
 
 // sessionBook knows every session that has a row, so that limits are held and a
 // second writer is told at once. It is filled from the rows at its first use:
-// UploadLimits.Open bounds both. An upload in one request is in it too, as long as
-// that lasts, and has no row.
+// UploadLimits.Open bounds both. A book of uploads in one request is never filled:
+// they have no rows.
 type sessionBook struct {
 	limits UploadLimits
 
 	mu     sync.Mutex
 	loaded bool                 // guarded by mu, as all below
 	open   map[string]*booked   // by id
-	users  map[string]int       // uploads of each
+	users  map[string]int       // sessions of each
 	bytes  int64                // of all
 	strays map[string]time.Time // files without a session, and when they were noticed
 }
 
-// booked is what the book has of a session. An upload in one request is of no format.
+// booked is what the book has of a session.
 type booked struct {
 	format, pkg, user string
 	size              int64 // bytes, those not saved yet included
@@ -96,7 +96,7 @@ func (s *sessionBook) put(id string, b *booked) {
 	s.bytes += b.size
 }
 
-// begin books a new upload. Errors: formats.ErrTooMany.
+// begin books a new session. Errors: formats.ErrTooMany.
 func (s *sessionBook) begin(id string, b *booked) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -297,7 +297,7 @@ func (s *sessionBook) lost(files []string, now time.Time) []string {
 	return old
 }
 
-// usage returns how many uploads there are and what they hold, in bytes.
+// usage returns how many sessions there are and what they hold, in bytes.
 func (s *sessionBook) usage() (sessions int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -206,8 +206,8 @@ func TestSessionStrays(t *testing.T) {
 	})
 }
 
-// TestLimitsOfWholeUploads: what comes in one request is under way as sessions are,
-// and counts with them until it is kept or dropped.
+// TestLimitsOfWholeUploads: what comes in one request has the limits of sessions until
+// it is kept or dropped, and sessions that were left take nothing from it.
 func TestLimitsOfWholeUploads(t *testing.T) {
 	few := func(_ *bench, o *registry.Options) {
 		o.MaxUpload, o.Uploads = 100, registry.UploadLimits{PerUser: 2, Open: 3, Bytes: 150}
@@ -225,36 +225,39 @@ func TestLimitsOfWholeUploads(t *testing.T) {
 			t.Cleanup(func() { up.Close() })
 			return up
 		}
-		first := mustBegin("alice")
-		id := w.begin("p")
-		w.holds(2, 0)
+		for range 2 {
+			w.append("p", w.begin("p"), 0, text(75))
+		}
+		first, second := mustBegin("alice"), mustBegin("alice")
+		w.holds(4, 150)
 		_, err := begin("alice")
 		w.refused(err, formats.ErrTooMany, "uploads.per_user")
 		other := mustBegin(names[0])
 		_, err = begin(names[1])
 		w.refused(err, formats.ErrTooMany, "uploads.open")
 		_, err = w.tryBegin(names[1])
-		w.refused(err, formats.ErrTooMany, "uploads.open")
+		w.refused(err, formats.ErrTooMany, "uploads.max_size") // of the sessions
 
-		w.append("p", id, 0, text(60))
 		_, err = first.Write(text(90))
 		w.ok(err)
-		w.holds(3, 150)
+		_, err = second.Write(text(60))
+		w.ok(err)
+		w.holds(5, 300)
 		_, err = other.Write(text(1))
 		w.refused(err, formats.ErrTooMany, "uploads.max_size")
 		blob, err := first.Verify()
 		w.ok(err)
 		w.ok(first.Keep(ctx))
-		w.holds(2, 60)
+		w.holds(4, 210)
 		w.ok(first.Close())
-		w.holds(2, 60)
+		w.holds(4, 210)
 		if _, err := w.store.Stat(ctx, blob.Digest); err != nil {
 			t.Errorf("what was kept is gone: %v", err)
 		}
-		w.clock.advance(day + time.Second) // a slow one, and it has not left
-		w.ok(w.engine.SweepUploads(ctx))
-		w.holds(1, 0)
+		_, err = other.Write(text(90))
+		w.ok(err)
 		w.ok(other.Close())
-		w.holds(0, 0)
+		w.ok(second.Close())
+		w.holds(2, 150)
 	}, few)
 }

@@ -42,8 +42,9 @@ func (e *Engine) OpenUploads(ctx context.Context) (uploads int, bytes int64, err
 	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
 		return 0, 0, err
 	}
-	uploads, bytes = e.sessions.usage()
-	return uploads, bytes, nil
+	sessions, held := e.sessions.usage()
+	uploads, bytes = e.uploads.usage()
+	return uploads + sessions, bytes + held, nil
 }
 
 // SweepUploads ends the upload sessions that were left for too long, and removes

@@ -22,18 +22,13 @@ func (b *bound) Upload(ctx context.Context, u formats.UploadOptions) (formats.Up
 	if err != nil {
 		return nil, err
 	}
-	e := b.engine
-	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
-		return nil, err
-	}
-	// It counts as sessions do, and has an id that nobody can ask for.
-	id := rand.Text()
-	if err := e.sessions.begin(id, &booked{user: b.caller.User, touched: e.now(), busy: true}); err != nil {
+	e, id := b.engine, rand.Text()
+	if err := e.uploads.begin(id, &booked{user: b.caller.User, busy: true}); err != nil {
 		return nil, err
 	}
 	p, err := e.opt.Store.Begin(ctx, u.Size, u.Also...)
 	if err != nil {
-		e.sessions.end(id)
+		e.uploads.end(id)
 		return nil, fmt.Errorf("upload for %s: %w", u.Package, err)
 	}
 	return &upload{engine: e, id: id, partial: p, limit: limit, left: limit}, nil
@@ -69,7 +64,7 @@ func tooLarge(limit int64) error {
 // upload is a Partial with limits and a lease.
 type upload struct {
 	engine      *Engine
-	id          string // in the book of sessions
+	id          string // in Engine.uploads
 	partial     cache.Partial
 	limit, left int64
 	blob        cache.Blob
@@ -79,7 +74,7 @@ func (u *upload) Write(p []byte) (int, error) {
 	if int64(len(p)) > u.left {
 		return 0, tooLarge(u.limit)
 	}
-	if err := u.engine.sessions.grow(u.id, int64(len(p))); err != nil {
+	if err := u.engine.uploads.grow(u.id, int64(len(p))); err != nil {
 		return 0, err
 	}
 	n, err := u.partial.Write(p)
@@ -98,14 +93,14 @@ func (u *upload) Open() (io.ReadSeekCloser, error) { return u.partial.Open() }
 func (u *upload) Keep(ctx context.Context) error {
 	err := u.engine.keep(ctx, u.partial, u.blob, func(cache.Writer) error { return nil })
 	if err == nil {
-		u.engine.sessions.end(u.id)
+		u.engine.uploads.end(u.id)
 	}
 	return err
 }
 
 func (u *upload) Close() error {
 	u.partial.Abort(nil)
-	u.engine.sessions.end(u.id)
+	u.engine.uploads.end(u.id)
 	return nil
 }
 

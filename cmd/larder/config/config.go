@@ -46,12 +46,13 @@ type Publish struct {
 	MaxSize           Size   `key:"max_size"`           // of one uploaded file
 }
 
-// Uploads bounds uploads that are not over, in one request or in several.
+// Uploads bounds uploads that come in several requests and are not over, and by
+// themselves those in one.
 type Uploads struct {
 	PerUser int      `key:"per_user"` // at once
 	Open    int      `key:"open"`     // of all users at once
 	MaxSize Size     `key:"max_size"` // of all of them together
-	Idle    Duration `key:"idle"`     // until one in several requests that nobody goes on with ends
+	Idle    Duration `key:"idle"`     // until one that nobody goes on with ends
 }
 
 // Cache holds the budget of cached blobs and the lifetimes of documents.
