@@ -94,7 +94,7 @@ func (x *importer) entries() ([]entry, error) {
 		}
 		name := e.name + ":" + e.tag
 		if was := digests[name]; e.tag != "" && was != "" && was != d.Digest {
-			return nil, fmt.Errorf("two images would be called %s, %s and %s: %w", name, was, d.Digest, ErrLayout)
+			return nil, fmt.Errorf("two images would be called %s, %s and %s: export them to two layouts, and import one of those with --into: %w", name, was, d.Digest, ErrLayout)
 		}
 		digests[name] = d.Digest
 		list = append(list, e)

@@ -69,7 +69,7 @@ func notDockers(l layout) error {
 	if err != nil {
 		return nil // it is something else, and that it is no layout was said
 	}
-	return errors.Join(errors.New("it is an archive of docker's own kind: write the images with podman save --format oci-archive, or copy it with skopeo to oci-archive:FILE"), f.Close())
+	return errors.Join(errors.New("it is an archive of docker's own kind: make it a layout with skopeo copy docker-archive:FILE oci-archive:NEW.tar:NAME:TAG, or save it with podman save --format oci-archive"), f.Close())
 }
 
 func readList(l layout, name string) ([]descriptor, error) {
