@@ -1,7 +1,9 @@
 package formats
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -57,4 +59,26 @@ func (c *Content) Close() error {
 		return nil
 	}
 	return c.File.Close()
+}
+
+// All reads the whole body, and closes it. Errors: ErrTooLarge beyond so many bytes.
+func (c *Content) All(ctx context.Context, most int64) ([]byte, error) {
+	defer c.Close()
+	var src io.Reader = bytes.NewReader(c.Bytes)
+	switch {
+	case c.File != nil:
+		src = c.File
+	case c.Follow != nil:
+		body, err := c.Follow(ctx, 0, -1)
+		if err != nil {
+			return nil, err
+		}
+		defer body.Close()
+		src = body
+	}
+	body, err := io.ReadAll(io.LimitReader(src, most+1))
+	if err == nil && int64(len(body)) > most {
+		err = fmt.Errorf("a file of more than %d bytes: %w", most, ErrTooLarge)
+	}
+	return body, err
 }

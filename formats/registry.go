@@ -174,6 +174,13 @@ type File struct {
 	// file, and the media type of the upstream takes the place of MediaType. An
 	// error means that the upstream is at fault; ErrNoVersion goes to the client.
 	Check func(src io.Reader, mediaType string) (FileFacts, error)
+	// Next, if not nil, reads a file that has just come from an upstream and says
+	// which files are likely to be asked for now: they are fetched beside, as far as
+	// nothing else suffers from it.
+	Next func(src io.Reader, mediaType string) ([]File, error)
+	// Early says that nobody has asked for the file yet: it leaves the cache before
+	// what was used today.
+	Early bool
 }
 
 // Location is where an upstream has a file and what it must look like.

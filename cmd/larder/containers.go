@@ -55,7 +55,7 @@ func (n *node) openContainers(format formats.Format) {
 		name := config.MirrorName(id)
 		m := add(n.cfg.Upstreams[id].Hosts, registry.Spec{
 			Name: name, World: name,
-			Format:    oci.New(oci.Options{Mirror: true, Library: func(ctx context.Context) bool { return n.upstreams.library(ctx, id) }}),
+			Format:    oci.New(oci.Options{Mirror: true, Library: func(ctx context.Context) bool { return n.upstreams.library(ctx, id) }, Prefetch: func() []string { return n.upstreams.prefetch(id) }}),
 			Upstreams: func(ctx context.Context) ([]registry.Source, error) { return n.upstreams.sources(ctx, []string{id}) },
 			Hint:      func() string { return n.upstreams.hint([]string{id}) },
 		})
@@ -158,4 +158,11 @@ func (u *upstreams) library(ctx context.Context, id string) bool {
 	u.mu.RLock()
 	defer u.mu.RUnlock()
 	return u.mirrors.library[id]
+}
+
+// prefetch lists the platforms that are fetched with an upstream's indexes.
+func (u *upstreams) prefetch(id string) []string {
+	u.mu.RLock()
+	defer u.mu.RUnlock()
+	return u.cfg.Upstreams[id].Prefetch
 }

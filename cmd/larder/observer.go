@@ -6,6 +6,7 @@ import (
 	"larder/cache"
 	"larder/policy/audit"
 	"larder/policy/rules"
+	"larder/proxy/registry"
 )
 
 // observer tells log, metrics and the audit log what only the engine sees.
@@ -29,6 +30,15 @@ func (o observer) Warned(format, pkg string, f rules.Finding) {
 		Actor: audit.Actor{Kind: audit.System}, Action: "policy.warn", Resource: audit.Resource{Format: format, Package: pkg},
 		Reason: audit.Reason{RuleID: f.Rule, Sentence: f.Reason},
 	}))
+}
+
+func (o observer) Foreseen(format, pkg, version string, got registry.Foreseen) {
+	line, message := o.n.log.Info(), "fetched ahead"
+	if got.Err != nil {
+		line, message = o.n.log.Warn().Err(got.Err), "not all could be fetched ahead"
+	}
+	line.Str("event", "prefetch").Str("format", format).Str("package", pkg).Str("version", version).
+		Int("files", got.Files).Int64("bytes", got.Bytes).Msg(message)
 }
 
 func (o observer) Claimed(string, string, string) { o.n.rules.Refused(rules.Claim) }

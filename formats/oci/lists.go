@@ -243,7 +243,7 @@ func (s *serving) fallback(why error) error {
 	if err != nil {
 		return err
 	}
-	held, err := bytesOf(s.r.Context(), c, s.maxManifest)
+	held, err := c.All(s.r.Context(), s.maxManifest)
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,11 @@ func (s *serving) manifest(d digest) formats.File {
 		f.Check = func(src io.Reader, mediaType string) (formats.FileFacts, error) {
 			return s.mirrored(src, mediaType)
 		}
+		if platforms := s.prefetch(); len(platforms) > 0 {
+			f.Next = func(src io.Reader, mediaType string) ([]formats.File, error) {
+				return s.images(src, bareType(mediaType), platforms)
+			}
+		}
 	}
 	return f
 }

@@ -15,6 +15,9 @@ type Options struct {
 	// Library says whether the mirrored registry keeps images with names of one
 	// part under library/. It may wait until that is known; nil: it does not.
 	Library func(ctx context.Context) bool
+	// Prefetch returns the platforms, os/architecture[/variant], whose images a mirror
+	// fetches as soon as it has an index that names them; nil: none.
+	Prefetch func() []string
 	// MaxBlob is the largest blob that is taken, in bytes; default 10 GiB.
 	MaxBlob int64
 }
@@ -23,6 +26,7 @@ type Options struct {
 type Format struct {
 	mirror      bool
 	library     func(ctx context.Context) bool
+	prefetch    func() []string
 	maxBlob     int64       // bytes
 	maxManifest int64       // bytes
 	buffers     chan []byte // of uploads under way; nil ones are yet to be made
@@ -37,8 +41,11 @@ func New(opt Options) *Format {
 	if opt.Library == nil || !opt.Mirror {
 		opt.Library = func(context.Context) bool { return false }
 	}
+	if opt.Prefetch == nil || !opt.Mirror {
+		opt.Prefetch = func() []string { return nil }
+	}
 	f := &Format{
-		mirror: opt.Mirror, library: opt.Library, maxBlob: opt.MaxBlob, maxManifest: defaultMaxManifest,
+		mirror: opt.Mirror, library: opt.Library, prefetch: opt.Prefetch, maxBlob: opt.MaxBlob, maxManifest: defaultMaxManifest,
 		buffers: make(chan []byte, largeCopies), turns: newTurns(),
 	}
 	for range largeCopies {

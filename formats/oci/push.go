@@ -1,11 +1,8 @@
 package oci
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -69,7 +66,7 @@ func (s *serving) config(m *manifest) ([]byte, error) {
 	held, err := s.Registry.File(s.r.Context(), f)
 	var body []byte
 	if err == nil {
-		body, err = bytesOf(s.r.Context(), held, maxConfig)
+		body, err = held.All(s.r.Context(), maxConfig)
 	}
 	for _, unusable := range append(refusals(), formats.ErrNotFound, formats.ErrNoVersion, formats.ErrTooLarge) {
 		if errors.Is(err, unusable) {
@@ -121,28 +118,6 @@ func (s *serving) settle(repository string) error {
 		}
 	}
 	return err
-}
-
-// bytesOf reads a file of at most so many bytes to its end, and closes it.
-func bytesOf(ctx context.Context, c *formats.Content, most int64) ([]byte, error) {
-	defer c.Close()
-	var src io.Reader = bytes.NewReader(c.Bytes)
-	switch {
-	case c.File != nil:
-		src = c.File
-	case c.Follow != nil:
-		body, err := c.Follow(ctx, 0, -1)
-		if err != nil {
-			return nil, err
-		}
-		defer body.Close()
-		src = body
-	}
-	body, err := io.ReadAll(io.LimitReader(src, most+1))
-	if err == nil && int64(len(body)) > most {
-		err = fmt.Errorf("a file of more than %d bytes: %w", most, formats.ErrTooLarge)
-	}
-	return body, err
 }
 
 // release is the manifest as a version of the image.

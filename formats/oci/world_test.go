@@ -39,6 +39,8 @@ type world struct {
 	opt    oci.Options
 	rules  atomic.Pointer[rules.Set]
 	limits registry.UploadLimits
+	watch  registry.Observer
+	ahead  []string          // platforms that mirrors fetch ahead
 	far    *ocitest.Registry // mirrored as "far", and as "lib" with one-word names under library/; nil: nothing is
 }
 
@@ -58,11 +60,12 @@ func newWorld(t testing.TB, settings ...func(*world)) *world {
 
 func (w *world) openRegistry() {
 	w.T.Helper()
-	w.OpenEngine(registry.Options{Rules: w.rules.Load, Uploads: w.limits})
+	w.OpenEngine(registry.Options{Rules: w.rules.Load, Uploads: w.limits, Observer: w.watch})
 	w.hosted = w.Engine.Registry(registry.Spec{Name: "oci", Format: oci.New(w.opt), Hosted: true})
 	places := &proxy.Containers{Hosted: w.hosted, Mirrors: map[string]proxy.Mount{}}
 	if w.far != nil {
-		for id, opt := range map[string]oci.Options{"far": {Mirror: true}, "lib": {Mirror: true, Library: func(context.Context) bool { return true }}} {
+		prefetch := func() []string { return w.ahead }
+		for id, opt := range map[string]oci.Options{"far": {Mirror: true, Prefetch: prefetch}, "lib": {Mirror: true, Library: func(context.Context) bool { return true }}} {
 			places.Mirrors[id] = w.Engine.Registry(registry.Spec{
 				Name: "mirror/" + id, World: id, Negative: 10 * time.Second, Format: oci.New(opt), Upstreams: w.Source(id, w.far.URL),
 			})

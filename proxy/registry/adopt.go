@@ -139,7 +139,7 @@ func (fl *flight) adopt(digest string) (bool, error) {
 		if err := rec.put(w, fl.key); err != nil {
 			return err
 		}
-		return refs.Link(w, blob, refs.Edge{Kind: refs.Cached, Record: fl.key}, e.now())
+		return refs.Link(w, blob, fl.edge(), e.now())
 	})
 	if errors.Is(err, errVoid) {
 		return false, nil

@@ -70,12 +70,12 @@ func (e *Engine) keepDerived(ctx context.Context, etag string, body []byte) {
 	}
 	k := derivedKey(etag)
 	rec := &fileRecord{Digest: blob.Digest, Size: blob.Size, Fetched: e.now().UTC()}
-	_ = e.commitCached(ctx, p, blob, k, func(w cache.Writer) error { return rec.put(w, k) })
+	_ = e.commitCached(ctx, p, blob, refs.Edge{Kind: refs.Cached, Record: k}, func(w cache.Writer) error { return rec.put(w, k) })
 }
 
 // commitCached makes bytes durable and, under the lock of their digest, notes
-// that the record under k uses them; write puts that record.
-func (e *Engine) commitCached(ctx context.Context, p cache.Partial, blob cache.Blob, k []byte, write func(cache.Writer) error) error {
+// that a record uses them; write puts that record.
+func (e *Engine) commitCached(ctx context.Context, p cache.Partial, blob cache.Blob, by refs.Edge, write func(cache.Writer) error) error {
 	unlock := e.opt.Locks.Lock(blob.Digest)
 	defer unlock()
 	if err := p.Commit(ctx); err != nil {
@@ -85,6 +85,6 @@ func (e *Engine) commitCached(ctx context.Context, p cache.Partial, blob cache.B
 		if err := write(w); err != nil {
 			return err
 		}
-		return refs.Link(w, blob, refs.Edge{Kind: refs.Cached, Record: k}, e.now())
+		return refs.Link(w, blob, by, e.now())
 	})
 }

@@ -96,6 +96,8 @@ type Observer interface {
 	Claimed(format, pkg, claim string)
 	// Warned: a rule in mode warn would have refused, or hidden, something.
 	Warned(format, pkg string, f rules.Finding)
+	// Foreseen: what a version needs was fetched before anybody asked for it.
+	Foreseen(format, pkg, version string, got Foreseen)
 }
 
 // Lifetimes bound how old answers of upstreams may be. Zero fields take the
@@ -178,6 +180,7 @@ type Engine struct {
 	drops     generations // of what is cached, by key
 	heads     heads
 	usage     usage
+	foresight foresight
 	sessions  *sessionBook
 	// uploads has those in one request, which are counted by themselves: sessions that
 	// somebody left must not keep them out.
@@ -226,6 +229,7 @@ func New(opt Options) (*Engine, error) {
 		rendered:  tier.New(opt.Memory/2, 2),
 		renderers: semaphore.NewWeighted(renders),
 		slots:     semaphore.NewWeighted(int64(opt.Flights)),
+		foresight: foresight{slots: semaphore.NewWeighted(foreseenAtOnce)},
 		changes:   generations{seed: maphash.MakeSeed()},
 		drops:     generations{seed: maphash.MakeSeed()},
 		sessions:  newSessionBook(opt.Uploads),
@@ -288,6 +292,8 @@ func (deaf) Integrity(string, string, string, error) {}
 func (deaf) Claimed(string, string, string)          {}
 func (deaf) Shared(string)                           {}
 func (deaf) Warned(string, string, rules.Finding)    {}
+
+func (deaf) Foreseen(string, string, string, Foreseen) {}
 
 // enter joins the work that Close waits for; leave it with work.Done. It
 // reports false once Close was called.

@@ -16,6 +16,7 @@ import (
 	"larder/formats/formattest"
 	"larder/policy"
 	"larder/policy/rules"
+	"larder/proxy/registry"
 )
 
 // clock stands still until it is moved.
@@ -52,7 +53,17 @@ func (r *room) Reserve(context.Context, int64) error {
 func (r *room) Touch(cache.Digest) { r.touched.Add(1) }
 
 // observer counts.
-type observer struct{ integrity, shared, warned, claimed atomic.Int64 }
+type observer struct {
+	integrity, shared, warned, claimed atomic.Int64
+
+	foreseen chan registry.Foreseen // nil: nobody waits for it
+}
+
+func (o *observer) Foreseen(_, _, _ string, got registry.Foreseen) {
+	if o.foreseen != nil {
+		o.foreseen <- got
+	}
+}
 
 func (o *observer) Integrity(string, string, string, error) { o.integrity.Add(1) }
 func (o *observer) Shared(string)                           { o.shared.Add(1) }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"larder/cache"
+	"larder/cache/refs"
 	"larder/formats"
 	"larder/upstream"
 )
@@ -95,7 +96,7 @@ func (fl *flight) keep(partial cache.Partial, blob cache.Blob, facts formats.Fil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), linkTimeout)
 	defer cancel()
 	rec := fl.record(blob, facts)
-	err := e.commitCached(ctx, partial, blob, fl.key, func(w cache.Writer) error {
+	err := e.commitCached(ctx, partial, blob, fl.edge(), func(w cache.Writer) error {
 		if err := fl.current(w); err != nil {
 			return err
 		}
@@ -113,6 +114,11 @@ func (fl *flight) keep(partial cache.Partial, blob cache.Blob, facts formats.Fil
 	fl.landed.Store(true)
 	e.backoff.Remove(string(fl.key))
 	return nil
+}
+
+// edge is how the record holds the bytes.
+func (fl *flight) edge() refs.Edge {
+	return refs.Edge{Kind: refs.Cached, Record: fl.key, Aged: fl.file.Early}
 }
 
 // errVoid says that an operator dropped the file while it was fetched. Who reads it

@@ -271,7 +271,9 @@ func (fl *flight) run() {
 	fl.engine.mu.Unlock()
 	if err != nil {
 		fl.fail(err)
+		return
 	}
+	fl.engine.foresee(fl.query, fl.file)
 }
 
 // guarded turns a panic into an error: formats read what strangers wrote, and

@@ -87,6 +87,7 @@ type Upstream struct {
 	Library    bool     `key:"library"`    // names of one word are below library/
 	Allow      []string `key:"allow"`      // patterns of names it is asked for; empty: all
 	Deny       []string `key:"deny"`       // patterns of names it is never asked for
+	Prefetch   []string `key:"prefetch"`   // platforms that come with an index; empty: none
 }
 
 // UpstreamAuth is the credential for an upstream's own origin.

@@ -20,6 +20,9 @@ const Containers = "oci"
 // component is a part of an image's name. Clients take no other.
 var component = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*$`)
 
+// platform is os/architecture[/variant].
+var platform = regexp.MustCompile(`^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9.]+)?$`)
+
 // containerUpstream checks what concerns a mirror alone.
 func (k *checker) containerUpstream(name string, u Upstream) {
 	key := "upstreams." + name
@@ -29,7 +32,7 @@ func (k *checker) containerUpstream(name string, u Upstream) {
 			set bool
 		}{
 			{"library", u.Library}, {"hosts", len(u.Hosts) > 0}, {"namespaces", len(u.Namespaces) > 0},
-			{"allow", len(u.Allow) > 0}, {"deny", len(u.Deny) > 0},
+			{"allow", len(u.Allow) > 0}, {"deny", len(u.Deny) > 0}, {"prefetch", len(u.Prefetch) > 0},
 		} {
 			if own.set {
 				k.fail(key+"."+own.key, "it is for upstreams of the format %s, and this one speaks %s", Containers, u.Format)
@@ -46,6 +49,11 @@ func (k *checker) containerUpstream(name string, u Upstream) {
 	k.namespaces(name, u)
 	k.patterns(key+".allow", u.Allow)
 	k.patterns(key+".deny", u.Deny)
+	for _, p := range u.Prefetch {
+		if !platform.MatchString(p) {
+			k.fail(key+".prefetch", "%q is no platform: write os/architecture[/variant], such as linux/amd64", p)
+		}
+	}
 	k.hosts(key, u.Hosts)
 }
 

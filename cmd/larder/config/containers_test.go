@@ -36,7 +36,7 @@ func TestContainerUpstreams(t *testing.T) {
 	l, err := loadContainers(t, `
 upstreams:
   hub: {format: oci, url: "https://hub.upstream.example", hosts: [hub.larder.example], namespaces: [upstream.example, "old.example:5000"], library: true, concurrency: 3, rate: 100/6h}
-  corp: {format: oci, url: "https://corp.upstream.example", allow: [acme/**, tools/*], deny: [acme/secret/**]}
+  corp: {format: oci, url: "https://corp.upstream.example", allow: [acme/**, tools/*], deny: [acme/secret/**], prefetch: [linux/amd64, linux/arm64/v8]}
 registries:
   oci: {hosts: [images.larder.example], default_upstream: hub, retention: [{match: [acme/**], untagged: 30d, keep: 10}, {untagged: 1d}]}
 policy:
@@ -47,6 +47,9 @@ policy:
 	if hub.Rate.String() != "100/6h" || hub.Concurrency != 3 || !hub.Library || !reflect.DeepEqual(hub.Hosts, []string{"hub.larder.example"}) ||
 		!reflect.DeepEqual(hub.Namespaces, []string{"upstream.example", "old.example:5000"}) {
 		t.Errorf("hub: %+v", hub)
+	}
+	if !reflect.DeepEqual(corp.Prefetch, []string{"linux/amd64", "linux/arm64/v8"}) {
+		t.Errorf("corp fetches ahead %q", corp.Prefetch)
 	}
 	if corp.Rate.String() != "10/1s" || corp.Concurrency != 7 || len(corp.Namespaces) != 2 {
 		t.Errorf("corp: %+v", corp)
@@ -97,6 +100,9 @@ func TestContainerMistakes(t *testing.T) {
 		"upstreams: {npm: {namespaces: [a.example]}}\n":                                                      "upstreams.npm.namespaces: it is for upstreams",
 		"upstreams: {npm: {allow: [a]}}\n":                                                                   "upstreams.npm.allow: it is for upstreams",
 		"upstreams: {npm: {deny: [a]}}\n":                                                                    "upstreams.npm.deny: it is for upstreams",
+		"upstreams: {npm: {prefetch: [linux/amd64]}}\n":                                                      "upstreams.npm.prefetch: it is for upstreams",
+		"upstreams: {oci: {prefetch: [amd64]}}\n":                                                            `upstreams.oci.prefetch: "amd64" is no platform`,
+		"upstreams: {oci: {prefetch: ['linux/amd64,linux/arm64']}}\n":                                        `is no platform`,
 		"upstreams: {npm: {concurrency: -1}}\n":                                                              "upstreams.npm.concurrency: -1 is out of range",
 		"upstreams: {npm: {concurrency: 99999}}\n":                                                           "out of range",
 		"upstreams: {npm: {concurrency: many}}\n":                                                            `upstreams.npm.concurrency: "many" is not a number`,

@@ -33,7 +33,7 @@ func TestExampleHoldsTheDefaults(t *testing.T) {
 	empty := func(c *Config) { // lists that are written down are empty, not nil
 		c.TrustedProxies, c.Policy = nil, Policy{}
 		u, r := c.Upstreams["npm"], c.Registries["npm"]
-		u.AllowHosts, u.Hosts, u.Namespaces, u.Allow, u.Deny, r.Hosts, r.Retention = nil, nil, nil, nil, nil, nil, nil
+		u.AllowHosts, u.Hosts, u.Namespaces, u.Allow, u.Deny, u.Prefetch, r.Hosts, r.Retention = nil, nil, nil, nil, nil, nil, nil, nil
 		c.Upstreams["npm"], c.Registries["npm"] = u, r
 	}
 	want := Default(only)
