@@ -28,6 +28,12 @@ func (e *Engine) sessionStore() (cache.Sessions, error) {
 	return s, nil
 }
 
+// loadSessions fills the book of sessions, where that was not done yet.
+func (e *Engine) loadSessions(ctx context.Context) error {
+	store, _ := e.opt.Store.(cache.Sessions) // nil: no session has bytes
+	return e.sessions.load(ctx, e.opt.Index, store)
+}
+
 // Begin writes a row. The first bytes make the file: many sessions get none,
 // and others all of theirs in one request.
 func (b *bound) Begin(ctx context.Context, u formats.UploadOptions) (string, error) {
@@ -42,7 +48,7 @@ func (b *bound) Begin(ctx context.Context, u formats.UploadOptions) (string, err
 		return "", err
 	}
 	e, now := b.engine, b.engine.now()
-	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
+	if err := e.loadSessions(ctx); err != nil {
 		return "", err
 	}
 	row := sessionRow{
@@ -71,7 +77,7 @@ func (b *bound) sessions(ctx context.Context, pkg string) (cache.Sessions, error
 	if err != nil {
 		return nil, err
 	}
-	return store, b.engine.sessions.load(ctx, b.engine.opt.Index)
+	return store, b.engine.loadSessions(ctx)
 }
 
 // Resume takes a session for a request.

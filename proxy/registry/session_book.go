@@ -65,19 +65,29 @@ func newSessionBook(l UploadLimits) *sessionBook {
 	}
 }
 
-// load fills the book, once.
-func (s *sessionBook) load(ctx context.Context, index cache.Index) error {
+// load fills the book, once. A row whose bytes are gone is of a session that was
+// about to be kept when the process ended, and is left to the sweep.
+func (s *sessionBook) load(ctx context.Context, index cache.Index, store cache.Sessions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.loaded {
 		return nil
 	}
-	err := index.View(ctx, func(r cache.Reader) error {
+	files, err := filesOf(ctx, store)
+	if err != nil {
+		return fmt.Errorf("look for the upload sessions: %w", err)
+	}
+	there := make(map[string]bool, len(files))
+	for _, id := range files {
+		there[id] = true
+	}
+	err = index.View(ctx, func(r cache.Reader) error {
 		clear(s.open)
 		clear(s.users)
 		s.bytes = 0
 		return eachSession(r, func(id string, row sessionRow, unread error) {
-			if unread == nil { // else the sweep takes it, and tells of it
+			// Of a row that cannot be read the sweep tells.
+			if unread == nil && (len(row.State) == 0 || there[id]) {
 				s.put(id, &booked{format: row.Format, pkg: row.Package, user: row.User, size: row.Size, touched: row.Touched})
 			}
 		})

@@ -155,6 +155,7 @@ func TestSessionKilledInKeep(t *testing.T) {
 			if saved {
 				w.over("p", id)
 				w.holds(0, 0)
+				w.ok(w.engine.SweepUploads(ctx))
 				if n := len(w.rows("u")); n != 0 {
 					t.Errorf("%d rows are left", n)
 				}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"larder/cache"
 	"larder/formats"
 )
 
@@ -59,6 +60,27 @@ func TestSessionProgress(t *testing.T) {
 		}
 		w.clock.advance(day + time.Second)
 		w.ended("p", id)
+	})
+}
+
+// TestSessionWithoutItsBytes: the process ended while a session was kept, between the
+// bytes and the index. It is over, for whoever asks of it, and counts no more.
+func TestSessionWithoutItsBytes(t *testing.T) {
+	worlds(t, func(w *world) {
+		ctx := context.Background()
+		id, other := w.begin("p"), w.begin("p")
+		w.append("p", id, 0, []byte("abc"))
+		w.ok(w.store.(cache.Sessions).DropSession(ctx, id))
+		w.restart()
+		w.ended("p", id)
+		w.progress(other, 0)
+		if n, bytes, err := w.engine.OpenUploads(ctx); n != 1 || bytes != 0 || err != nil {
+			t.Errorf("%d sessions of %d bytes, %v", n, bytes, err)
+		}
+		w.ok(w.engine.SweepUploads(ctx))
+		w.restart()
+		w.ended("p", id)
+		w.progress(other, 0)
 	})
 }
 

@@ -39,7 +39,7 @@ func (e *Engine) Run(ctx context.Context, report func(error)) {
 // OpenUploads returns how many uploads are under way, in one request or in
 // several, and the bytes that they hold.
 func (e *Engine) OpenUploads(ctx context.Context) (uploads int, bytes int64, err error) {
-	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
+	if err := e.loadSessions(ctx); err != nil {
 		return 0, 0, err
 	}
 	sessions, held := e.sessions.usage()
@@ -54,7 +54,7 @@ func (e *Engine) SweepUploads(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	if err := e.sessions.load(ctx, e.opt.Index); err != nil {
+	if err := e.loadSessions(ctx); err != nil {
 		return err
 	}
 	var errs []error
@@ -111,12 +111,23 @@ func (e *Engine) expireSession(ctx context.Context, store cache.Sessions, id str
 
 // lostFiles returns the files that belonged to no session for long.
 func (e *Engine) lostFiles(ctx context.Context, store cache.Sessions) ([]string, error) {
-	var files []string
+	files, err := filesOf(ctx, store)
+	if err != nil {
+		return nil, err
+	}
+	return e.sessions.lost(files, e.now()), nil
+}
+
+// filesOf returns the sessions that have bytes; a nil store has none.
+func filesOf(ctx context.Context, store cache.Sessions) (files []string, err error) {
+	if store == nil {
+		return nil, nil
+	}
 	for id, err := range store.SessionIDs(ctx) {
 		if err != nil {
 			return nil, err
 		}
 		files = append(files, id)
 	}
-	return e.sessions.lost(files, e.now()), nil
+	return files, nil
 }
