@@ -19,6 +19,7 @@ const (
 	maxIndex    = 32 << 20 // bytes, of index.json and referrers.json: some 80 000 images
 	maxDepth    = 8        // manifests that name or refer to each other
 	maxPages    = 1000     // of a list of referrers
+	maxNamed    = 20       // digests in a sentence
 )
 
 // The annotations of an entry of index.json. The first is that of the

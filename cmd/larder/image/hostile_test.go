@@ -295,6 +295,22 @@ func TestMissingTwice(t *testing.T) {
 	}
 }
 
+// TestMuchMissing: a sentence names what is missing, and not without end.
+func TestMuchMissing(t *testing.T) {
+	f := files{}
+	var layers []any
+	for n := range 30 {
+		content := []byte(fmt.Sprint("layer ", n))
+		layers = append(layers, f.add("application/x", content))
+		delete(f, pathOf(content))
+	}
+	f.name(f.addJSON(typeImage, object{"schemaVersion": 2, "config": f.add("application/x", []byte("{}")), "layers": layers}))
+	err := refused(t, f.folder(t))
+	if !errors.Is(err, image.ErrLayout) || strings.Count(err.Error(), "sha256:") != 20 || !strings.Contains(err.Error(), " and 10 more") {
+		t.Error(err)
+	}
+}
+
 // TestTarWithHoles: a file with holes has not its bytes where they are looked for.
 func TestTarWithHoles(t *testing.T) {
 	f := files{}

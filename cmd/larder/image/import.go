@@ -44,7 +44,7 @@ type importer struct {
 	proved map[string]bool // digests of blobs
 	nodes  []node          // those that are named come before those that name them
 	blobs  map[string]map[string]descriptor
-	lost   []string // what is neither in the layout nor at the server
+	lost   map[string]bool // digests of what is neither in the layout nor at the server
 	report Report
 }
 
@@ -59,7 +59,7 @@ func (i *Import) Run(ctx context.Context, to *Registry) (Report, error) {
 	defer from.Close()
 	x := &importer{
 		Import: i, from: from, to: to, seen: map[string]bool{}, proved: map[string]bool{},
-		blobs: map[string]map[string]descriptor{},
+		blobs: map[string]map[string]descriptor{}, lost: map[string]bool{},
 	}
 	entries, err := x.entries()
 	if err != nil {
@@ -71,7 +71,7 @@ func (i *Import) Run(ctx context.Context, to *Registry) (Report, error) {
 		}
 	}
 	if len(x.lost) > 0 {
-		return Report{}, fmt.Errorf("%s lacks %s, and the server too: %w", i.From, strings.Join(x.lost, ", "), ErrLayout)
+		return Report{}, fmt.Errorf("%s lacks %s, and the server too: %w", i.From, x.lacking(), ErrLayout)
 	}
 	return x.report, x.push(ctx, entries)
 }
@@ -83,7 +83,7 @@ func (x *importer) entries() ([]entry, error) {
 		return nil, err
 	}
 	var list []entry
-	digests := map[string]string{} // by name and tag
+	named := map[string]string{} // digests, by name and tag
 	for _, d := range index {
 		if !d.isManifest() {
 			return nil, fmt.Errorf("the layout names %s, which is no manifest: %w", d.Digest, ErrLayout)
@@ -93,10 +93,10 @@ func (x *importer) entries() ([]entry, error) {
 			return nil, err
 		}
 		name := e.name + ":" + e.tag
-		if was := digests[name]; e.tag != "" && was != "" && was != d.Digest {
+		if was := named[name]; e.tag != "" && was != "" && was != d.Digest {
 			return nil, fmt.Errorf("two images would be called %s, %s and %s: export them to two layouts, and import one of those with --into: %w", name, was, d.Digest, ErrLayout)
 		}
-		digests[name] = d.Digest
+		named[name] = d.Digest
 		list = append(list, e)
 	}
 	return list, nil
@@ -158,10 +158,15 @@ func (x *importer) look(ctx context.Context, e entry) error {
 	return x.manifest(ctx, e, e.descriptor, platforms, 0)
 }
 
-func (x *importer) lose(digest string) {
-	if !slices.Contains(x.lost, digest) {
-		x.lost = append(x.lost, digest)
+func (x *importer) lose(digest string) { x.lost[digest] = true }
+
+// lacking names what is lost, of much the first few.
+func (x *importer) lacking() string {
+	list := slices.Sorted(maps.Keys(x.lost))
+	if more := len(list) - maxNamed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:maxNamed], ", "), more)
 	}
+	return strings.Join(list, ", ")
 }
 
 // inside reports whether the layout has a file for a digest.
@@ -188,7 +193,7 @@ func (x *importer) manifest(ctx context.Context, e entry, d descriptor, platform
 		return err
 	}
 	n := node{descriptor: d, name: e.name}
-	wanted := chosen(doc, platforms)
+	wanted := digests(chosen(doc, platforms))
 	for _, m := range doc.Manifests {
 		switch {
 		case !m.isManifest():
@@ -196,7 +201,7 @@ func (x *importer) manifest(ctx context.Context, e entry, d descriptor, platform
 			if err := x.manifest(ctx, e, m, platforms, depth+1); err != nil {
 				return err
 			}
-		case has(wanted, m.Digest):
+		case wanted[m.Digest]:
 			if err := x.elsewhere(ctx, e.name, "manifests", m.Digest); err != nil {
 				return err
 			}

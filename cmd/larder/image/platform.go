@@ -28,8 +28,11 @@ func CheckPlatform(s string) error {
 }
 
 // fits reports whether a platform is among those that are wanted. One that is
-// wanted without a variant stands for all of them.
+// wanted without a variant stands for all of them, and arm64 without one is v8.
 func (p platform) fits(wanted []string) bool {
+	if p.Architecture == "arm64" && p.Variant == "" {
+		p.Variant = "v8"
+	}
 	return slices.Contains(wanted, p.String()) || slices.Contains(wanted, p.OS+"/"+p.Architecture)
 }
 
@@ -38,26 +41,30 @@ func (p platform) fits(wanted []string) bool {
 // what is said about an image goes with it.
 func chosen(index *document, wanted []string) []descriptor {
 	var list []descriptor
+	taken := map[string]bool{}
 	for _, m := range index.Manifests {
 		if m.isManifest() && (len(wanted) == 0 || m.Platform == nil || m.Platform.fits(wanted)) {
 			list = append(list, m)
+			taken[m.Digest] = true
 		}
 	}
 	if len(wanted) == 0 {
 		return list
 	}
 	for _, m := range index.Manifests {
-		about := m.Annotations[noteRefers]
-		if about == "" || has(list, m.Digest) || !m.isManifest() {
-			continue
-		}
-		if has(list, about) {
+		if taken[m.Annotations[noteRefers]] && !taken[m.Digest] && m.isManifest() {
 			list = append(list, m)
+			taken[m.Digest] = true
 		}
 	}
 	return list
 }
 
-func has(list []descriptor, digest string) bool {
-	return slices.ContainsFunc(list, func(d descriptor) bool { return d.Digest == digest })
+// digests are those of descriptors.
+func digests(list []descriptor) map[string]bool {
+	set := map[string]bool{}
+	for _, d := range list {
+		set[d.Digest] = true
+	}
+	return set
 }
