@@ -25,7 +25,7 @@ func (s *serving) serveBlob() error {
 func (s *serving) blob(d digest) formats.File {
 	f := formats.File{Package: s.t.name, Name: blobFile(s.t.name, d), MediaType: mediaBlob, Head: s.head()}
 	if s.mirror {
-		f.Locate = located(formats.Location{Ref: upstreamPath(s.t.name, "blobs", string(d)), Want: []cache.Sum{d.sum()}})
+		f.Locate = located(formats.Location{Ref: upstreamPath(s.t.name, "blobs", string(d)), Want: []cache.Sum{d.sum()}, Limit: s.maxBlob})
 	}
 	return f
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // maxQuery bounds what of a query goes to an upstream, in bytes.
-const maxQuery = 2 << 10
+const maxQuery = 4 << 10
 
 // passed is the query that an upstream gets for a list: what it understands of
 // it, the names of its pages among them, is its own affair.
@@ -144,6 +144,9 @@ func (s *serving) following(links []string) string {
 			if own.Has(name) {
 				query[name] = own[name]
 			}
+		}
+		if query.Encode() == own.Encode() {
+			return "" // it leads to itself: whoever followed it would do so for ever
 		}
 		return "<" + s.r.URL.EscapedPath() + "?" + query.Encode() + `>; rel="next"`
 	}

@@ -5,7 +5,12 @@ import (
 	"strings"
 )
 
-const defaultMaxBlob = 10 << 30 // bytes
+// How large a blob may be, in bytes, where nobody says: one that is sent here, and
+// one of an upstream, of which only that it has an end is certain.
+const (
+	defaultMaxBlob = 10 << 30
+	defaultMaxFar  = 64 << 30
+)
 
 // Options of the format; the zero value is that of a registry of our own.
 type Options struct {
@@ -18,7 +23,8 @@ type Options struct {
 	// Prefetch returns the platforms, os/architecture[/variant], whose images a mirror
 	// fetches as soon as it has an index that names them; nil: none.
 	Prefetch func() []string
-	// MaxBlob is the largest blob that is taken, in bytes; default 10 GiB.
+	// MaxBlob is the largest blob that is taken, in bytes; default 10 GiB, and of a
+	// mirrored registry 64 GiB.
 	MaxBlob int64
 }
 
@@ -35,7 +41,11 @@ type Format struct {
 
 // New builds the format.
 func New(opt Options) *Format {
-	if opt.MaxBlob <= 0 {
+	switch {
+	case opt.MaxBlob > 0:
+	case opt.Mirror:
+		opt.MaxBlob = defaultMaxFar
+	default:
 		opt.MaxBlob = defaultMaxBlob
 	}
 	if opt.Library == nil || !opt.Mirror {

@@ -65,7 +65,7 @@ func (w *world) openRegistry() {
 	places := &proxy.Containers{Hosted: w.hosted, Mirrors: map[string]proxy.Mount{}}
 	if w.far != nil {
 		prefetch := func() []string { return w.ahead }
-		for id, opt := range map[string]oci.Options{"far": {Mirror: true, Prefetch: prefetch}, "lib": {Mirror: true, Library: func(context.Context) bool { return true }}} {
+		for id, opt := range map[string]oci.Options{"far": {Mirror: true, Prefetch: prefetch, MaxBlob: w.opt.MaxBlob}, "lib": {Mirror: true, Library: func(context.Context) bool { return true }}} {
 			places.Mirrors[id] = w.Engine.Registry(registry.Spec{
 				Name: "mirror/" + id, World: id, Negative: 10 * time.Second, Format: oci.New(opt), Upstreams: w.Source(id, w.far.URL),
 			})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -22,9 +23,11 @@ const documentDeadline = 2 * time.Minute
 // be told that from absence.
 var errRefused = fmt.Errorf("the upstream refuses us: %w", upstream.ErrUnavailable)
 
-// maxTag bounds an upstream's ETag, and every other field that is kept, in bytes:
-// they live in the document's row.
-const maxTag = 1 << 10
+// Limits, in bytes, of what lives in the row of a document.
+const (
+	maxTag   = 1 << 10 // an upstream's ETag
+	maxField = 4 << 10 // another of its fields, which a format needs
+)
 
 func notThere(d formats.Document, q query) error {
 	return formats.Refuse(formats.ErrNotFound, fmt.Sprintf("%s is not in the upstream %s", d.Package, q.source.ID))
@@ -169,7 +172,12 @@ func (e *Engine) fetchDocument(ctx context.Context, q query, d formats.Document,
 		rec.ETag = ""
 	}
 	for _, name := range d.Header {
-		if value := resp.Header.Get(name); value != "" && len(value) <= maxTag {
+		value := strings.Join(resp.Header.Values(name), ", ")
+		if len(value) > maxField {
+			// Without it the document would look whole, and may be a part of a list.
+			return nil, fmt.Errorf("document %s: a field %s of %d bytes, the limit is %d: %w", d.Name, name, len(value), maxField, errNonsense)
+		}
+		if value != "" {
 			rec.Header = setField(rec.Header, name, value)
 		}
 	}
