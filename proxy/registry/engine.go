@@ -176,8 +176,9 @@ type Engine struct {
 	learning  singleflight.Group
 	renderers *semaphore.Weighted
 	slots     *semaphore.Weighted
-	changes   generations // of hosted packages
-	drops     generations // of what is cached, by key
+	hashing   chan struct{} // see Engine.append
+	changes   generations   // of hosted packages
+	drops     generations   // of what is cached, by key
 	heads     heads
 	usage     usage
 	foresight foresight
@@ -230,6 +231,7 @@ func New(opt Options) (*Engine, error) {
 		renderers: semaphore.NewWeighted(renders),
 		slots:     semaphore.NewWeighted(int64(opt.Flights)),
 		foresight: foresight{slots: semaphore.NewWeighted(foreseenAtOnce)},
+		hashing:   make(chan struct{}, appendsAtOnce()),
 		changes:   generations{seed: maphash.MakeSeed()},
 		drops:     generations{seed: maphash.MakeSeed()},
 		sessions:  newSessionBook(opt.Uploads),

@@ -189,7 +189,7 @@ func (s *session) Write(p []byte) (int, error) {
 	if err := s.engine.sessions.grow(s.id, int64(len(p))); err != nil {
 		return 0, err
 	}
-	return s.part.Write(p)
+	return s.engine.append(s.part, p)
 }
 
 func (s *session) Verify(want ...cache.Sum) (cache.Blob, error) {

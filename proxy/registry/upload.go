@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	"larder/cache"
@@ -61,6 +62,19 @@ func tooLarge(limit int64) error {
 		"the file is larger than %d bytes, the limit of this server (publish.max_size)", limit))
 }
 
+// appendsAtOnce is how many pieces of uploads are hashed and written at once: enough
+// for every processor while others wait for the disk.
+func appendsAtOnce() int { return 2 * runtime.GOMAXPROCS(0) }
+
+// append writes a piece that has arrived, in its turn. Without that any number of
+// fast uploads would stand before every other request for a processor, and be no
+// faster.
+func (e *Engine) append(dst io.Writer, p []byte) (int, error) {
+	e.hashing <- struct{}{}
+	defer func() { <-e.hashing }()
+	return dst.Write(p)
+}
+
 // upload is a Partial with limits and a lease.
 type upload struct {
 	engine      *Engine
@@ -77,7 +91,7 @@ func (u *upload) Write(p []byte) (int, error) {
 	if err := u.engine.uploads.grow(u.id, int64(len(p))); err != nil {
 		return 0, err
 	}
-	n, err := u.partial.Write(p)
+	n, err := u.engine.append(u.partial, p)
 	u.left -= int64(n)
 	return n, err
 }
