@@ -86,14 +86,14 @@ func TestForged(t *testing.T) {
 	}
 	other := ring(t, now())
 	signed, sum, _ := strings.Cut(text, ".")
-	stored, err := token.New(token.Bearer)
+	stored, err := token.New(token.Personal)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, bad := range map[string]string{
 		"key of another": mint(t, other, claims()), "no sum": signed, "empty sum": signed + ".", "sum twice": text + "." + sum,
 		"cut": text[:len(text)-1], "longer": text + "A", "new line": text + "\n", "padded": text + "=",
-		"empty": "", "prefix": prefix, "nothing signed": prefix + "." + sum, "other kind": "ldrp" + text[4:], "stored": stored.Reveal(),
+		"empty": "", "prefix": prefix, "nothing signed": prefix + "." + sum, "other kind": "ldrp" + text[4:], "stored": stored.Reveal(), "as a stored one": "ldrx" + stored.Reveal()[4:],
 	} {
 		if _, err := r.Open(bad, now()); err != ErrForged {
 			t.Errorf("%s: %v", name, err)

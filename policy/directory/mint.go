@@ -34,7 +34,7 @@ const (
 // Mint describes a token to be made.
 type Mint struct {
 	User   string     // "": the actor. Only administrators make tokens for others.
-	Kind   token.Kind // "": token.Personal; token.Bearer is none that is stored
+	Kind   token.Kind // "": token.Personal; one that is stored
 	Name   string
 	Scopes []policy.Scope
 	Limits policy.Limits
@@ -93,7 +93,7 @@ func (d *Directory) prepare(actor policy.Subject, m Mint) (Token, error) {
 	if err != nil {
 		return t, err
 	}
-	if !m.Kind.Valid() || m.Kind == token.Bearer { // which MintBearer signs, and nothing stores
+	if !m.Kind.Stored() {
 		return t, fail(ErrInvalid, "no token of the kind %.10q is made so", string(m.Kind))
 	}
 	if len(m.Name) > maxTokenName || strings.ContainsFunc(m.Name, func(c rune) bool { return c < ' ' || c == 0x7f }) {

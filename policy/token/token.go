@@ -27,11 +27,14 @@ const (
 	Personal Kind = "ldrp" // of a person
 	Robot    Kind = "ldrr" // of a deployment
 	Job      Kind = "ldrj" // made for one run of a job
-	Bearer   Kind = "ldrx" // handed out by the token endpoint of containers
+	Bearer   Kind = "ldrx" // signed by the token service of containers, of another form
 )
 
 // Valid reports whether k is one of the kinds.
-func (k Kind) Valid() bool { return k == Personal || k == Robot || k == Job || k == Bearer }
+func (k Kind) Valid() bool { return k.Stored() || k == Bearer }
+
+// Stored reports whether tokens of the kind are made and looked up here.
+func (k Kind) Stored() bool { return k == Personal || k == Robot || k == Job }
 
 const (
 	digits   = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -47,7 +50,7 @@ const Length = prefix + random + checksum
 const shown = prefix + 4
 
 // ErrMalformed says that a text cannot be a token. It never holds the text.
-var ErrMalformed = errors.New("not a token: it must be 41 characters long, begin with ldrp_, ldrr_, ldrj_ or ldrx_, and be copied whole")
+var ErrMalformed = errors.New("not a token: it must be 41 characters long, begin with ldrp_, ldrr_ or ldrj_, and be copied whole")
 
 // Secret is a token in clear. It prints as [redacted], whatever it is printed
 // with; only Reveal gives the text. The zero value is no token. Secrets are not
@@ -55,9 +58,9 @@ var ErrMalformed = errors.New("not a token: it must be 41 characters long, begin
 // in unexported fields of others without asking it.
 type Secret struct{ text *string }
 
-// New makes a token. Errors: an unknown kind.
+// New makes a token. Errors: a kind that is not stored.
 func New(kind Kind) (Secret, error) {
-	if !kind.Valid() {
+	if !kind.Stored() {
 		return Secret{}, fmt.Errorf("make a token: kind %.10q is not known", string(kind))
 	}
 	body, err := randomDigits(rand.Reader, random)
@@ -99,7 +102,7 @@ func sum(body string) string {
 
 // Parse reads a token and checks its form and checksum. Errors: ErrMalformed.
 func Parse(s string) (Secret, error) {
-	if len(s) != Length || s[prefix-1] != '_' || !Kind(s[:prefix-1]).Valid() {
+	if len(s) != Length || s[prefix-1] != '_' || !Kind(s[:prefix-1]).Stored() {
 		return Secret{}, ErrMalformed
 	}
 	body := s[prefix : prefix+random]
