@@ -105,18 +105,7 @@ func (fl *flight) adopt(digest string) (bool, error) {
 	defer cancel()
 	unlock := e.opt.Locks.Lock(d)
 	defer unlock()
-	blob, err := e.opt.Store.Stat(ctx, d)
-	if errors.Is(err, cache.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	var from *fileRecord
-	err = e.opt.Index.View(ctx, func(r cache.Reader) (err error) {
-		from, err = fl.relative(r, blob)
-		return err
-	})
+	blob, from, err := fl.relation(ctx, d)
 	if err != nil || from == nil {
 		return false, err
 	}
@@ -150,6 +139,24 @@ func (fl *flight) adopt(digest string) (bool, error) {
 	fl.landed.Store(true)
 	e.backoff.Remove(string(fl.key))
 	return true, nil
+}
+
+// relation finds bytes that are held, and a file of the same upstream that they
+// are; nil where there is none.
+func (fl *flight) relation(ctx context.Context, d cache.Digest) (blob cache.Blob, from *fileRecord, err error) {
+	e := fl.engine
+	blob, err = e.opt.Store.Stat(ctx, d)
+	if errors.Is(err, cache.ErrNotExist) {
+		return blob, nil, nil
+	}
+	if err != nil {
+		return blob, nil, err
+	}
+	err = e.opt.Index.View(ctx, func(r cache.Reader) (err error) {
+		from, err = fl.relative(r, blob)
+		return err
+	})
+	return blob, from, err
 }
 
 // relative finds a record of the same bytes from the same upstream, nil for none.

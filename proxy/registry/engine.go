@@ -38,10 +38,7 @@ type Fetcher interface {
 // policy/directory is the real one.
 type Access interface {
 	PackageAccess
-	Authorize(ctx context.Context, s policy.Subject, a policy.Action, res policy.Resource) policy.Decision
-	// Lives refuses a subject whose token was revoked since its request came: what
-	// one changes may take hours to arrive.
-	Lives(ctx context.Context, s policy.Subject) error
+	CallerAccess
 	// Claim returns the claim that covers a name; ok is false for none.
 	Claim(format, name string) (id, repository string, ok bool)
 	// Home returns the repository that a name without claim is published to;
@@ -50,12 +47,20 @@ type Access interface {
 	Home(ctx context.Context, format, name, owner string) (repository string, err error)
 	// Visibility of a repository. Errors: cache.ErrNotExist.
 	Visibility(ctx context.Context, repository string) (policy.Visibility, error)
-	// Role returns what a user may do with what a resource names, without what its
-	// visibility adds.
-	Role(ctx context.Context, user string, res policy.Resource) (policy.Role, error)
 	// Generation moves with every change that an answer of Claim, Home or
 	// Visibility depends on. Roles are not remembered.
 	Generation() uint64
+}
+
+// CallerAccess answers what somebody may do.
+type CallerAccess interface {
+	Authorize(ctx context.Context, s policy.Subject, a policy.Action, res policy.Resource) policy.Decision
+	// Lives refuses a subject whose token was revoked since its request came: what
+	// one changes may take hours to arrive.
+	Lives(ctx context.Context, s policy.Subject) error
+	// Role returns what a user may do with what a resource names, without what its
+	// visibility adds.
+	Role(ctx context.Context, user string, res policy.Resource) (policy.Role, error)
 }
 
 // PackageAccess is asked, and keeps the grants that single packages have of
