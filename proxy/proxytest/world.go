@@ -41,6 +41,7 @@ type World struct {
 	T         testing.TB
 	Store     cache.Store
 	Index     cache.Index
+	Locks     *refs.Locks      // for whoever deletes from Store
 	Clock     *clocktest.Clock // moves a millisecond whenever it is read
 	Directory *directory.Directory
 	Accounts  *accounts.Accounts
@@ -56,7 +57,8 @@ func Here() netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, 1}) }
 // New makes what the parts of a server are opened over.
 func New(t testing.TB) *World {
 	return &World{
-		T: t, Store: memory.NewStore(), Index: memory.NewIndex(), Clock: clocktest.New(time.Millisecond), Tokens: map[string]string{},
+		T: t, Store: memory.NewStore(), Index: memory.NewIndex(), Locks: &refs.Locks{}, Clock: clocktest.New(time.Millisecond),
+		Tokens: map[string]string{},
 	}
 }
 
@@ -132,7 +134,7 @@ func (w *World) Subject(user string) policy.Subject {
 // world's; its room has no end.
 func (w *World) OpenEngine(opt registry.Options) {
 	w.T.Helper()
-	opt.Store, opt.Index, opt.Locks, opt.Room = w.Store, w.Index, &refs.Locks{}, endless{}
+	opt.Store, opt.Index, opt.Locks, opt.Room = w.Store, w.Index, w.Locks, endless{}
 	opt.Access, opt.Clock = w.Directory, w.Clock.Now
 	var err error
 	w.Engine, err = registry.New(opt)
