@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -88,6 +89,9 @@ upstream. What the server has is not sent again.`,
 			}
 			i.Into = strings.Trim(i.Into, "/")
 			i.Tell = func(format string, args ...any) { o.say(cmd, format, args...) }
+			if folder, err := os.UserCacheDir(); err == nil { // else there is no place to note it
+				i.Unfinished = &image.Unfinished{File: filepath.Join(folder, "larder", "uploads.json"), Tell: i.Tell}
+			}
 			done, err := i.Run(cmd.Context(), to)
 			if err != nil {
 				return imageError(err)

@@ -20,6 +20,9 @@ type Import struct {
 	// name of their own get it as theirs. "": each to the name that it had.
 	Into string
 	Tell func(format string, args ...any)
+	// Unfinished is what a run that was stopped left; nil: what was sent by half is
+	// sent anew.
+	Unfinished *Unfinished
 }
 
 // node is a manifest to put.
@@ -312,10 +315,11 @@ func (x *importer) send(ctx context.Context, name string, sent map[string]string
 			if err != nil || there {
 				return err
 			}
-			return x.to.putBlob(ctx, name, sent[d.Digest], d, func() (io.ReadCloser, error) {
+			u := upload{x.to, name, d, func() (io.ReadCloser, error) {
 				f, _, err := x.from.open(pathOf(d.Digest))
 				return f, err
-			})
+			}}
+			return u.put(ctx, sent[d.Digest], x.Unfinished)
 		})
 	}
 	return group.Wait()

@@ -232,44 +232,6 @@ func (r *Registry) here(w *http.Response, address string) (string, error) {
 	return path, nil
 }
 
-// putBlob sends a blob, or takes it from another image of the server: from, ""
-// for none. The server holds it against its digest.
-func (r *Registry) putBlob(ctx context.Context, name, from string, d descriptor, open func() (io.ReadCloser, error)) error {
-	path := name + "/blobs/uploads/"
-	if from != "" {
-		path += "?mount=" + d.Digest + "&from=" + url.QueryEscape(from)
-	}
-	w, err := r.ask(ctx, call{method: http.MethodPost, path: path})
-	if err != nil {
-		return err
-	}
-	if err := w.Body.Close(); err != nil || w.StatusCode == http.StatusCreated {
-		return err
-	}
-	at, err := r.here(w, w.Header.Get("Location"))
-	if err != nil {
-		return err
-	}
-	join := "?"
-	if strings.Contains(at, "?") {
-		join = "&"
-	}
-	body, err := open()
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	c := call{method: http.MethodPut, path: at + join + "digest=" + d.Digest, body: io.LimitReader(body, d.Size), size: d.Size}
-	if d.Size == 0 {
-		c.body = http.NoBody
-	}
-	c.header = map[string]string{"Content-Type": "application/octet-stream"}
-	if w, err = r.ask(ctx, c); err != nil {
-		return err
-	}
-	return w.Body.Close()
-}
-
 // putManifest puts a manifest under a tag or its digest. sparse says that it
 // lacks manifests on purpose.
 func (r *Registry) putManifest(ctx context.Context, path, mediaType string, body []byte, sparse bool) error {
