@@ -118,6 +118,14 @@ func TestContainerMistakes(t *testing.T) {
 	}
 }
 
+// TestTheFoundUpstreamHasAnotherName where somebody gives it one.
+func TestTheFoundUpstreamHasAnotherName(t *testing.T) {
+	l, err := loadContainers(t, "upstreams: {oci: null, hub: {format: oci}}\n")
+	if l = must(t, l, err); !reflect.DeepEqual(l.Mirrors(), []string{"hub"}) || l.Upstreams["hub"].URL.Reveal() != Auto {
+		t.Errorf("%v: %+v", l.Mirrors(), l.Upstreams["hub"])
+	}
+}
+
 // TestOneHostOfTwo: of two upstreams at one host clients that say ns= get the first,
 // which is what somebody may not want.
 func TestOneHostOfTwo(t *testing.T) {
