@@ -43,6 +43,10 @@ func TestWhereContainerClientsGoByDefault(t *testing.T) {
 		"this larder, and behind it the hub": {
 			"[[registry]]\nlocation=\"" + name + "\"\n[[registry.mirror]]\nlocation=\"larder.example:8080/mirror/oci\"\ninsecure=true\n", "",
 			[]string{self, hub()}, name},
+		"another registry through this larder": {
+			"[[registry]]\nlocation=\"larder.example:8080\"\ninsecure=true\n" +
+				"[[registry]]\nprefix=\"up.example\"\nlocation=\"up.example\"\n[[registry.mirror]]\nlocation=\"larder.example:8080/mirror/up\"\ninsecure=true\n", "",
+			[]string{self, self, hub()}, name},
 		"this larder for the daemon": {"", `{"registry-mirrors":["http://larder.example:8080/"]}`, []string{self, hub()}, name},
 		"a mirror for the daemon":    {"", `{"registry-mirrors":["https://mirror.example/"]}`, []string{"https://mirror.example/"}, name},
 		"another registry":           {"unqualified-search-registries=[\"other.example\"]\n", "", []string{"https://other.example"}, ""},

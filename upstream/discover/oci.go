@@ -29,6 +29,9 @@ func containerRegistries(_ context.Context, m *machine) ([]Found, error) {
 			if u, err := url.Parse(f.URL); err != nil || !m.isSelf(u) {
 				break
 			}
+			if len(all.search) == 0 && !IsHub(host) {
+				break // who comes here for that host says nothing of where others are
+			}
 		}
 	}
 	return found, errors.Join(errs...)
