@@ -50,8 +50,7 @@ func (s *serving) mirrorTags() error {
 		Package: s.t.name, Name: s.t.name + " tags" + query, Variant: spoken, MediaType: mediaJSON, Accept: mediaJSON,
 		Path: upstreamPath(s.t.name, "tags", "list") + query, Header: []string{"Link"}, Age: formats.Checked, BaseFree: true,
 		Check: func(src io.Reader) error {
-			_, err := readTags(src)
-			return err
+			return eachTag(src, func(string) {})
 		},
 		Render: func(dst io.Writer, src io.Reader, v formats.View) error {
 			tags, err := readTags(src)
@@ -73,25 +72,28 @@ func (s *serving) mirrorTags() error {
 	return s.list(d)
 }
 
-// readTags reads an upstream's list of tags. Some write null for an empty one.
+// readTags reads an upstream's list of tags.
 func readTags(src io.Reader) ([]string, error) {
-	var doc struct {
-		Tags jsontext.Value `json:"tags"`
-	}
-	if err := json.UnmarshalRead(src, &doc); err != nil {
-		return nil, fmt.Errorf("read a list of tags: %w", err)
-	}
-	if doc.Tags == nil {
-		return nil, errors.New("a list of tags has no tags")
-	}
 	tags := []string{}
-	if err := json.Unmarshal(doc.Tags, &tags); err != nil {
-		return nil, fmt.Errorf("read a list of tags: %w", err)
+	err := eachTag(src, func(tag string) { tags = append(tags, tag) })
+	return tags, err
+}
+
+// eachTag reads them one by one. Some write null for an empty list.
+func eachTag(src io.Reader, fn func(string)) error {
+	var tag string
+	kind, err := elements(src, "tags", func(value jsontext.Value) error {
+		err := json.Unmarshal(value, &tag)
+		fn(tag)
+		return err
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("read a list of tags: %w", err)
+	case kind == 0:
+		return errors.New("a list of tags has no tags")
 	}
-	if tags == nil {
-		tags = []string{}
-	}
-	return tags, nil
+	return nil
 }
 
 // write writes what a rendering comes to.
@@ -214,13 +216,15 @@ func isTrouble(err error) bool {
 
 // checkIndex looks whether a body is an index.
 func checkIndex(src io.Reader) error {
-	doc := struct {
-		Manifests *[]referrer `json:"manifests"`
-	}{}
-	if err := json.UnmarshalRead(src, &doc); err != nil {
+	var r referrer
+	kind, err := elements(src, "manifests", func(value jsontext.Value) error {
+		r = referrer{}
+		return json.Unmarshal(value, &r)
+	})
+	switch {
+	case err != nil:
 		return fmt.Errorf("read an index of referrers: %w", err)
-	}
-	if doc.Manifests == nil {
+	case kind != '[':
 		return errors.New("an index of referrers has no manifests")
 	}
 	return nil

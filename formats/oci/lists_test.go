@@ -1,7 +1,9 @@
 package oci
 
 import (
+	"io"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -61,6 +63,39 @@ func TestUpstreamLists(t *testing.T) {
 	} {
 		if err := checkIndex(strings.NewReader(body)); (err == nil) != good {
 			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+// TestThreat23UpstreamLists: what an upstream sends in place of a list costs no more
+// than a list does.
+func TestThreat23UpstreamLists(t *testing.T) {
+	long := func(head, one, tail string, size int) string {
+		return head + one + strings.Repeat(","+one, size/(len(one)+1)) + tail
+	}
+	const small = 4 << 20
+	for name, c := range map[string]struct {
+		body string
+		read func(io.Reader) error
+		good bool
+	}{
+		"referrers":           {long(`{"manifests":[`, `{}`, `]}`, small), checkIndex, true},
+		"endless referrers":   {long(`{"manifests":[`, `{}`, `]}`, 4*maxFarList), checkIndex, false},
+		"tags":                {long(`{"tags":[`, `""`, `]}`, small), func(src io.Reader) error { return eachTag(src, func(string) {}) }, true},
+		"endless tags":        {long(`{"tags":[`, `""`, `]}`, 4*maxFarList), func(src io.Reader) error { return eachTag(src, func(string) {}) }, false},
+		"something else":      {long(`{"x":[`, `{}`, `],"manifests":[]}`, small), checkIndex, true},
+		"endless else":        {long(`{"x":[`, `0`, `],"manifests":[]}`, 4*maxFarList), checkIndex, false},
+		"one that never ends": {`{"manifests":[{"digest":"` + strings.Repeat("x", 4*maxFarList) + `"}]}`, checkIndex, false},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := c.read(strings.NewReader(c.body))
+		runtime.ReadMemStats(&after)
+		if (err == nil) != c.good {
+			t.Errorf("%s: %.200v", name, err)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > 4*maxFarList {
+			t.Errorf("%s: %d MiB for %d", name, used>>20, len(c.body)>>20)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"bytes"
 	"fmt"
 	"iter"
 	"net/http"
@@ -88,27 +89,27 @@ func renderReferrers(list iter.Seq2[referrer, error], artifactType string) (list
 // filterReferrers keeps those entries of an upstream's index that are of
 // artifactType, "" for all, each as it is written there.
 func filterReferrers(body []byte, artifactType string) ([]byte, error) {
-	var doc struct {
-		Manifests []jsontext.Value `json:"manifests"`
-	}
-	if err := json.Unmarshal(body, &doc); err != nil {
-		return nil, fmt.Errorf("read the index of referrers: %w", err)
-	}
 	out := []byte(indexHead)
-	for _, entry := range doc.Manifests {
-		var r struct {
-			ArtifactType string `json:"artifactType"`
-		}
+	type typed struct {
+		ArtifactType string `json:"artifactType"`
+	}
+	var r typed
+	_, err := elements(bytes.NewReader(body), "manifests", func(entry jsontext.Value) error {
+		r = typed{}
 		if err := json.Unmarshal(entry, &r); err != nil {
-			return nil, fmt.Errorf("read an entry of the index of referrers: %w", err)
+			return err
 		}
 		if artifactType != "" && r.ArtifactType != artifactType {
-			continue
+			return nil
 		}
 		if len(out) > len(indexHead) {
 			out = append(out, ',')
 		}
 		out = append(out, entry...)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the index of referrers: %w", err)
 	}
 	return append(out, indexTail...), nil
 }
