@@ -81,14 +81,15 @@ func (h *house) mint(who string, m directory.Mint) {
 func (h *house) open() {
 	far, err := npmtest.Start()
 	h.Must(err)
-	h.OpenEngine(registry.Options{})
-	h.T.Cleanup(far.Close)
-	mount := h.Engine.Registry(registry.Spec{Name: "npm", Format: npm.New(npm.Options{Clock: h.Clock.Now}), Hosted: true, Upstreams: h.Source("far", far.URL)})
 	book, err := rulebook.Open(h.T.Context(), h.Index, rulebook.Options{Clock: h.Clock.Now})
 	h.Must(err)
+	h.OpenEngine(registry.Options{Rules: book.Set})
+	h.T.Cleanup(far.Close)
+	mount := h.Engine.Registry(registry.Spec{Name: "npm", Format: npm.New(npm.Options{Clock: h.Clock.Now}), Hosted: true, Upstreams: h.Source("far", far.URL)})
+	empty := mount.Empty()
 	handlers, err := admin.New(admin.Options{
 		Directory: h.Directory, Identifier: h.Accounts, Pairing: h.Accounts.Pairing(), Maintenance: idle{}, Rules: book, Audit: h.Index,
-		Registries: []admin.Registry{{Mount: mount, Hosted: true, Upstreams: []string{"far"}}},
+		Registries: []admin.Registry{{Mount: mount, Hosted: true, Upstreams: []string{"far"}, Explain: mount.Explain, Empty: &admin.Registry{Mount: empty, Explain: empty.Explain}}},
 		Upstreams:  func(context.Context) []admin.Upstream { return nil },
 		Reload:     func(context.Context) error { return nil }, Metrics: admin.NewMetrics("test"),
 	})
@@ -203,6 +204,7 @@ func TestThreat08NothingTellsHiddenFromMissing(t *testing.T) {
 		{method: "GET", path: "/api/v1/package?purl=pkg:npm/PURL@9.9.9"},
 		{method: "DELETE", path: "/api/v1/package?purl=pkg:npm/PURL"}, {method: "DELETE", path: "/api/v1/package?purl=pkg:npm/PURL@1.0.0&dry_run=true"},
 		{method: "POST", path: "/api/v1/package/restore?purl=pkg:npm/PURL"}, {method: "GET", path: "/api/v1/policy/explain?purl=pkg:npm/PURL"},
+		{method: "GET", path: "/api/v1/policy/explain?purl=pkg:npm/PURL@1.0.0"},
 		{method: "GET", path: "/api/v1/packages?prefix=PURL"},
 	}
 	outsiders := []string{"bob", "mia", "bob, limited", "bob, delete only", "admin, limited"}
@@ -233,6 +235,25 @@ func TestThreat08NothingTellsHiddenFromMissing(t *testing.T) {
 				h.same(q, name, c.name, strings.Replace(c.name, "hidden", "absent", 1))
 			}
 		}
+	}
+}
+
+// TestThreat08OwnGrants: nor who may read the repository of a package that has
+// grants of its own.
+func TestThreat08OwnGrants(t *testing.T) {
+	h := newHouse(t)
+	h.publish("/npm/", "@acme/own-hidden")
+	own := request{method: "PUT", path: "/api/v1/package/repository?purl=pkg:npm/@acme/own-hidden", body: `{"repository":"acme/packages","inherit_access":false}`}
+	if rec := h.ask(own, "admin"); rec.Code != 204 {
+		t.Fatalf("own grants: %d %s", rec.Code, rec.Body)
+	}
+	all := append(questions("/npm/"), questions("/r/acme/packages/npm/")...)
+	for _, rest := range []string{"package?purl=", "policy/explain?purl=", "packages?prefix="} {
+		all = append(all, request{method: "GET", path: "/api/v1/" + strings.Replace(rest, "purl=", "purl=pkg:npm/", 1) + "PURL"})
+	}
+	all = append(all, request{method: "GET", path: "/api/v1/policy/explain?purl=pkg:npm/PURL@1.0.0"})
+	for _, q := range all {
+		h.same(q, "rita", "@acme/own-hidden", "@acme/own-absent")
 	}
 }
 

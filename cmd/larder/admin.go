@@ -27,9 +27,10 @@ func (n *node) handlers(reload func(context.Context) error) (map[string]http.Han
 		Failed: func(id string, err error) { n.log.Error().Str("request_id", id).Err(err).Msg("request failed") },
 	}
 	for _, m := range n.mounts {
-		entry := n.entry(m.Name())
+		entry, empty := n.entry(m.Name()), m.Empty()
 		opt.Registries = append(opt.Registries, admin.Registry{
 			Mount: m, Path: routeOf(m), Hosted: entry.Hosted, Upstreams: entry.Upstreams, Explain: m.Explain, ResetOrigin: m.ResetOrigin, Approve: m.Approve, Used: m.Used,
+			Empty: &admin.Registry{Mount: empty, Explain: empty.Explain},
 		})
 	}
 	return admin.New(opt)

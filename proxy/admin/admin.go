@@ -121,6 +121,9 @@ type Registry struct {
 	Upstreams []string // ids
 	// Explain asks the rules about a package; nil where there are none.
 	Explain func(ctx context.Context, pkg, version string) (*registry.Explanation, error)
+	// Empty is the same as if nothing were published to it: Mount and Explain of it
+	// answer those from whom a name is hidden. nil: nothing is.
+	Empty *Registry
 	// Used tells what was used lately; see registry.Registry. nil: nobody knows.
 	Used func(ctx context.Context, who policy.Subject, since time.Time, after string) iter.Seq2[registry.Used, error]
 	// ResetOrigin forgets where a name came from; see registry.Registry.

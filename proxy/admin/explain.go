@@ -57,22 +57,21 @@ func (c *call) explain(q explainQuery, _ none) (Explanation, error) {
 	ctx := c.r.Context()
 	out := Explanation{Purl: asked, Caller: c.caller.User, Registry: reg.Mount.Name()}
 	req := formats.Request{Package: which.Name, Version: which.Version, Action: policy.Read}
-	res, err := reg.Mount.Resource(ctx, "", req)
+	shown := reg
+	res, decision, err := c.mayRead(shown, req)
+	if err == nil && decision.Verdict == policy.Hide && reg.Empty != nil {
+		shown.Mount, shown.Explain = reg.Empty.Mount, reg.Empty.Explain
+		res, decision, err = c.mayRead(shown, req)
+	}
 	if err != nil {
 		return Explanation{}, hide(err)
 	}
-	decision := c.Directory.Authorize(ctx, c.caller, policy.Read, res)
-	if decision.Verdict == policy.Hide && res.Claim == "" {
-		// A name that nobody claims would come from an upstream if it were not here.
-		res = policy.Resource{Format: res.Format, Registry: res.Registry, Package: res.Package, Version: res.Version, Visibility: policy.Public}
-		decision = c.Directory.Authorize(ctx, c.caller, policy.Read, res)
-	}
 	if out.Read = verdict(decision); out.Read.Allowed {
-		out.Source, out.Claim, out.Repository, out.Visibility = source(reg, res), res.Claim, res.Repository, res.Visibility
+		out.Source, out.Claim, out.Repository, out.Visibility = source(shown, res), res.Claim, res.Repository, res.Visibility
 		if out.Source == "upstream" {
 			out.Upstreams = reg.Upstreams
 		}
-		if err := out.ask(ctx, reg, which); err != nil {
+		if err := out.ask(ctx, shown, which); err != nil {
 			return Explanation{}, hide(err)
 		}
 	}
@@ -131,6 +130,15 @@ func spaced(s string) string {
 		return ""
 	}
 	return s + " "
+}
+
+// mayRead asks about a read, and returns whose the name is.
+func (c *call) mayRead(reg Registry, req formats.Request) (policy.Resource, policy.Decision, error) {
+	res, err := reg.Mount.Resource(c.r.Context(), "", req)
+	if err != nil {
+		return res, policy.Decision{}, err
+	}
+	return res, c.Directory.Authorize(c.r.Context(), c.caller, policy.Read, res), nil
 }
 
 // mayPublish asks about a publish. A name without a home is a refusal too.

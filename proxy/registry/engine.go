@@ -378,6 +378,7 @@ type Registry struct {
 	engine *Engine
 	spec   Spec
 	names  string // begins its keys in Engine.names
+	empty  bool   // it is seen as if nothing were published; see Empty
 }
 
 // Registry binds a configured registry to the engine.
@@ -391,6 +392,14 @@ func (e *Engine) Registry(spec Spec) *Registry {
 	r := &Registry{engine: e, spec: spec, names: spec.Format.Name() + "\x00" + spec.World + "\x00"}
 	e.speak(r)
 	return r
+}
+
+// Empty is the registry as if nothing were published to it, for questions by those
+// from whom what is there is hidden.
+func (r *Registry) Empty() *Registry {
+	empty := *r
+	empty.names, empty.empty = "\x00"+r.names, true
+	return &empty
 }
 
 // Name is the first segment of the registry's paths.

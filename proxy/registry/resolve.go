@@ -100,7 +100,7 @@ func (r *Registry) readOwned(v cache.Reader, pkg string, o *owned) error {
 	}
 	h, err := readHead(v, r.spec.Format.Name(), pkg)
 	switch {
-	case err == nil && !h.Released:
+	case err == nil && !h.Released && !r.empty:
 		p := h.Package
 		p.Tags, p.Meta = nil, nil
 		o.hosted, o.repository, o.visibility = &p, p.Repository, p.Visibility
