@@ -99,6 +99,13 @@ func (s *Scrubber) Check(ctx context.Context, repair bool, progress func(done, t
 	return report, s.checkRows(ctx, repair, &report)
 }
 
+// Suspect looks at one blob that a reader found wrong, and takes it out of service
+// if it is.
+func (s *Scrubber) Suspect(ctx context.Context, d cache.Digest) error {
+	f, err := s.check(ctx, d, false)
+	return errors.Join(err, f.failed)
+}
+
 func (s *Scrubber) total(ctx context.Context) (int64, error) {
 	var u refs.Usage
 	err := s.Index.View(ctx, func(r cache.Reader) error {

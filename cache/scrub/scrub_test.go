@@ -159,6 +159,24 @@ func TestHostedDamage(t *testing.T) {
 	}
 }
 
+// TestSuspect: what a reader found wrong is looked at, and taken away if it is.
+func TestSuspect(t *testing.T) {
+	b := newBench(t)
+	good, bad, lost := b.add("good", refs.Hosted), b.add("bad", refs.Hosted), b.add("lost", refs.Hosted)
+	b.damage(bad)
+	if err := b.s.Store.Delete(context.Background(), lost.Digest); err != nil {
+		t.Fatal(err)
+	}
+	for d, there := range map[cache.Digest]bool{good.Digest: true, bad.Digest: false, lost.Digest: false} {
+		if err := b.s.Suspect(context.Background(), d); err != nil {
+			t.Error(err)
+		}
+		if _, err := b.s.Store.Stat(context.Background(), d); there != (err == nil) {
+			t.Errorf("there %v: %v", there, err)
+		}
+	}
+}
+
 func TestMissingBytes(t *testing.T) {
 	b := newBench(t)
 	cached, hosted := b.add("a", refs.Cached), b.add("b", refs.Hosted)

@@ -182,6 +182,7 @@ func (n *node) openRegistries(context.Context) error {
 	c := n.cfg.Cache
 	n.engine, err = registry.New(registry.Options{
 		Store: timed.Store(n.store, n.metrics.Stored), Index: timed.Index(n.index, n.metrics.Stored), Locks: n.locks, Room: n.evict, Access: n.directory, Observer: observer{n},
+		Suspect: n.scrubber().Suspect,
 		Lifetimes: registry.Lifetimes{
 			Fresh: time.Duration(c.Fresh), StaleWhileRevalidate: time.Duration(c.StaleWhileRevalidate),
 			StaleIfError: time.Duration(c.StaleIfError), Negative: time.Duration(c.Negative),

@@ -131,6 +131,9 @@ type Options struct {
 	Uploads   UploadLimits
 	Flights   int // upstream downloads at once; default 256
 	Pace      Pace
+	// Suspect hears of hosted bytes that were read and are not what they were, to
+	// look at them and take them out of service; nil: nobody does.
+	Suspect func(ctx context.Context, d cache.Digest) error
 	// PrivateReads marks every answer as not for shared caches: nobody reads
 	// without a credential.
 	PrivateReads bool

@@ -69,6 +69,7 @@ func (b *bound) hostedFile(ctx context.Context, f formats.File, o *owned, res po
 		if _, _, again := b.engine.hostedRecord(ctx, k, changes); errors.Is(again, cache.ErrNotExist) {
 			return nil, b.noFile(f)
 		}
+		err = errors.Join(err, b.engine.suspect(ctx, rec.Digest, err))
 		b.engine.opt.Observer.Integrity(format, f.Package, "read", err)
 		// Not %w: to clients this is a fault of ours, not a file that is missing.
 		return nil, fmt.Errorf("stored file %s: %w: %v", f.Name, formats.ErrDamaged, err)
@@ -86,6 +87,15 @@ func (b *bound) hostedFile(ctx context.Context, f formats.File, o *owned, res po
 
 func (b *bound) noFile(f formats.File) error {
 	return formats.Refuse(formats.ErrNoVersion, fmt.Sprintf("%s is not in the registry %s", f.Name, b.spec.Name))
+}
+
+// suspect lets bytes be taken out of service that were not what they were: who
+// asks whether they are here sends them again then.
+func (e *Engine) suspect(ctx context.Context, d cache.Digest, err error) error {
+	if e.opt.Suspect == nil || !errors.Is(err, cache.ErrCorrupt) {
+		return nil
+	}
+	return e.opt.Suspect(ctx, d)
 }
 
 // exhausted says that this process has too many files open: the bytes are all right.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,11 +147,17 @@ func TestRottenFile(t *testing.T) {
 			sizes = sizes[:1]
 		}
 		store := &rotten{}
+		var suspects []cache.Digest
 		b := newBench(t, func(b *bench, o *registry.Options) {
 			store.Store, b.store = b.store, store
 			o.Memory = 1 << 10
+			o.Suspect = func(_ context.Context, d cache.Digest) error {
+				suspects = append(suspects, d)
+				return nil
+			}
 		})
 		for _, size := range sizes {
+			suspects = nil
 			data, hosted := text(size), append(text(size), "mine"...)
 			f, version := file(fmt.Sprint(size)), fmt.Sprint(size)
 			b.far.Serve("/"+version, upstreamtest.Answer{Body: data})
@@ -166,6 +173,9 @@ func TestRottenFile(t *testing.T) {
 			_, err := b.reader.File(context.Background(), hostedFile("mine", version))
 			if err == nil || errors.Is(err, cache.ErrNotExist) || errors.Is(err, cache.ErrCorrupt) {
 				t.Errorf("%s, %d bytes hosted: %v", name, size, err)
+			}
+			if want := cache.Digest(sumOf(hosted).Value); !slices.Equal(suspects, []cache.Digest{want}) {
+				t.Errorf("%s, %d bytes hosted: suspected are %v, want %s", name, size, suspects, want)
 			}
 			store.set(nil)
 		}
