@@ -81,10 +81,9 @@ func readTags(src io.Reader) ([]string, error) {
 
 // eachTag reads them one by one. Some write null for an empty list.
 func eachTag(src io.Reader, fn func(string)) error {
-	var tag string
 	kind, err := elements(src, "tags", func(value jsontext.Value) error {
-		err := json.Unmarshal(value, &tag)
-		fn(tag)
+		tag, err := jsontext.AppendUnquote(nil, value)
+		fn(string(tag))
 		return err
 	})
 	switch {
