@@ -59,25 +59,31 @@ func (c *cutter) before(r *httputil.ProxyRequest) {
 	}
 }
 
+// carried exports the image acme/app:v1 of one layer, and returns the place and its
+// manifest.
+func (l *live) carried(layer []byte) (out string, d ocitest.Descriptor) {
+	l.t.Helper()
+	far, err := ocitest.Start(ocitest.Options{})
+	l.must(err)
+	l.t.Cleanup(far.Close)
+	d, err = far.Push("acme/app", "v1", ocitest.Image{Layers: [][]byte{layer}})
+	l.must(err)
+	from := image.Source{Registry: &image.Registry{URL: far.URL, HTTP: http.DefaultClient}}
+	from.Reference, err = image.ParseReference(strings.TrimPrefix(far.URL, "http://") + "/acme/app:v1")
+	l.must(err)
+	out = filepath.Join(l.t.TempDir(), "out.tar")
+	_, err = (&image.Export{Out: out, Tell: func(string, ...any) {}}).Run(l.t.Context(), []image.Source{from})
+	l.must(err)
+	return out, d
+}
+
 // TestImportGoesOn: what the server has of a layer is not sent again, neither when a
 // connection breaks nor when the command is given anew.
 func TestImportGoesOn(t *testing.T) {
 	l := liveServer(t, "upstreams: {oci: null}\n")
 	l.api("POST", "users", map[string]any{"name": "acme", "org": true})
-	far, err := ocitest.Start(ocitest.Options{})
-	l.must(err)
-	t.Cleanup(far.Close)
 	layer := bytes.Repeat([]byte("0123456789abcdef"), 10<<20/16)
-	d, err := far.Push("acme/app", "v1", ocitest.Image{Layers: [][]byte{layer}})
-	l.must(err)
-	out := filepath.Join(t.TempDir(), "out.tar")
-	quiet := func(string, ...any) {}
-	from := image.Source{Registry: &image.Registry{URL: far.URL, HTTP: http.DefaultClient}}
-	from.Reference, err = image.ParseReference(strings.TrimPrefix(far.URL, "http://") + "/acme/app:v1")
-	l.must(err)
-	_, err = (&image.Export{Out: out, Tell: quiet}).Run(t.Context(), []image.Source{from})
-	l.must(err)
-
+	out, d := l.carried(layer)
 	to, err := url.Parse(l.url)
 	l.must(err)
 	c := &cutter{cuts: 1, onCut: func() {}}
@@ -89,7 +95,7 @@ func TestImportGoesOn(t *testing.T) {
 	notes := filepath.Join(t.TempDir(), "notes", "uploads.json")
 	run := func(ctx context.Context, into string) error {
 		c.ranges = nil
-		i := image.Import{From: out, Into: into, Tell: quiet, Unfinished: &image.Unfinished{File: notes, Tell: t.Errorf}}
+		i := image.Import{From: out, Into: into, Tell: func(string, ...any) {}, Unfinished: &image.Unfinished{File: notes, Tell: t.Errorf}}
 		_, err := i.Run(ctx, &image.Registry{URL: proxy.URL, Token: l.admin, HTTP: &http.Client{Transport: &http.Transport{}}})
 		return err
 	}
