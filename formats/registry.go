@@ -253,6 +253,14 @@ type Release struct {
 	Terms []string `json:",omitempty"`
 }
 
+// TxBudget is about how many bytes of records one transaction may write, well below
+// what an index takes.
+const TxBudget = 512 << 10
+
+// Weight is about how many bytes of records it takes to retract the version, or to
+// restore it.
+func (r *Release) Weight() int { return 4<<10 + 2*len(r.Meta) + 1200*len(r.Uses) }
+
 // ReleaseFile is a file of a release and the blob that holds it.
 type ReleaseFile struct {
 	Name      string // as File.Name

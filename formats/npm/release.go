@@ -135,6 +135,9 @@ func (n *addition) add(tx formats.Tx) error {
 	if len(p.Meta) == 0 { // new, or of a name that was given up
 		a.Maintainers = []Person{n.person(n.Caller.User)}
 	}
+	if err := whole(tx, p); err != nil {
+		return err
+	}
 	if err := n.access(p); err != nil {
 		return err
 	}

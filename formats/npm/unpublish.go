@@ -16,32 +16,22 @@ func (s *serving) unpublish(pub *Publication) error {
 	for _, v := range pub.Versions {
 		stay[v.Version] = true
 	}
-	err := s.alter(policy.Delete, s.t.Rev, func(tx formats.Tx, p *formats.Package, a *about) error {
-		var gone []string
-		for r, err := range tx.Releases() {
-			if err != nil {
-				return err
-			}
-			if r.Retracted.IsZero() && !stay[r.Version] {
-				gone = append(gone, r.Version)
-			}
-		}
-		for _, v := range gone {
-			if err := tx.Retract(v); err != nil {
-				return err
-			}
+	err := s.withdraw(s.t.Rev, func(tx formats.Tx, p *formats.Package) ([]string, error) {
+		gone, err := living(tx, func(version string) bool { return !stay[version] })
+		if err != nil {
+			return nil, err
 		}
 		for tag, v := range pub.Tags {
 			r, err := tx.Release(v)
 			switch {
 			case errors.Is(err, formats.ErrNotFound):
 			case err != nil:
-				return err
+				return nil, err
 			case r.Retracted.IsZero() && checkTag(tag) == nil:
 				p.Tags[tag] = v
 			}
 		}
-		return s.settleTags(tx, p, a)
+		return gone, nil
 	})
 	if err != nil {
 		return err
@@ -108,26 +98,19 @@ func resummarize(tx formats.Tx, p *formats.Package, a *about) error {
 
 // serveDelete removes the whole package; its name and versions stay reserved.
 func (s *serving) serveDelete() error {
-	err := s.alter(policy.Delete, "", func(tx formats.Tx, p *formats.Package, a *about) error {
-		if !p.Deleted.IsZero() {
-			return errUnchanged // what npm repeats when it got no answer
+	err := s.withdraw("", func(tx formats.Tx, p *formats.Package) ([]string, error) {
+		all, err := living(tx, every)
+		switch {
+		case err != nil:
+			return nil, err
+		case !p.Deleted.IsZero() && len(all) == 0:
+			return nil, errUnchanged // what npm repeats when it got no answer
+		case p.Deleted.IsZero() && s.t.Rev != revision(p):
+			return nil, errConflict()
 		}
-		if s.t.Rev != revision(p) {
-			return errConflict()
-		}
-		var all []string
-		for r, err := range tx.Releases() {
-			if err != nil {
-				return err
-			}
-			all = append(all, r.Version)
-		}
-		for _, v := range all {
-			if err := tx.Retract(v); err != nil {
-				return err
-			}
-		}
-		return s.settleTags(tx, p, a)
+		// It is not seen from now on, however long the rest takes.
+		p.Deleted = s.clock().UTC()
+		return all, nil
 	})
 	if err != nil {
 		return err

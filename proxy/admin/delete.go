@@ -42,19 +42,15 @@ type step struct {
 }
 
 func stepOf(r *formats.Release) step {
-	return step{r.Version, 4<<10 + 2*len(r.Meta) + 1200*len(r.Uses)}
+	return step{r.Version, r.Weight()}
 }
-
-// maxPart is about how many bytes one transaction of a deletion or restoration
-// writes, well below what an index takes.
-const maxPart = 512 << 10
 
 // take does the steps that one transaction has room for, at least one, and tells
 // them; a dry run tells all.
 func (c *Changed) take(list []step, do func(version string) error) error {
 	size := 0
 	for i, s := range list {
-		if size += s.bytes; size > maxPart && i > 0 {
+		if size += s.bytes; size > formats.TxBudget && i > 0 {
 			c.more = !c.DryRun
 			break
 		}
