@@ -135,3 +135,21 @@ func TestUnpublishBrokenOff(t *testing.T) {
 	w.want(201, "PUT /half", "admin", body(t, "half", "2.0.0"))
 	w.run([]call{{name: "only what is new", method: "GET", path: "/half", status: 200, has: []string{"2.0.0"}, lacks: []string{"1.0.1"}}})
 }
+
+// TestDeprecateMany: as npm deprecate of all versions does.
+func TestDeprecateMany(t *testing.T) {
+	w := newWorld(t, durable)
+	versions := w.many("large", 3000)
+	var all strings.Builder
+	for i, v := range versions {
+		if i > 0 {
+			all.WriteByte(',')
+		}
+		fmt.Fprintf(&all, `%q:{"name":"large","version":%q,"deprecated":"old"}`, v, v)
+	}
+	w.want(201, "PUT /large", "admin", `{"_id":"large","name":"large","versions":{`+all.String()+`}}`)
+	text := w.want(200, "GET /large", "", "").text()
+	if n := strings.Count(text, `"deprecated":"old"`); n != len(versions) {
+		t.Errorf("%d versions are deprecated, want %d", n, len(versions))
+	}
+}

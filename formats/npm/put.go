@@ -49,11 +49,25 @@ func (s *serving) servePut() error {
 
 var changed = []byte(`{"ok":"package changed","success":true}`)
 
-// deprecate applies only the deprecations of a document, to versions of ours.
+// deprecate applies only the deprecations of a document, to versions of ours, in as
+// many transactions as that takes.
 func (s *serving) deprecate(pub *Publication) error {
-	err := s.alter(policy.Publish, "", func(tx formats.Tx, _ *formats.Package, _ *about) error {
-		unchanged := errUnchanged
-		for _, v := range pub.Versions {
+	left, err := s.deprecateSome(pub.Versions)
+	for err == nil && len(left) > 0 {
+		left, err = s.deprecateSome(left)
+	}
+	if err != nil {
+		return err
+	}
+	return s.json(http.StatusCreated, changed)
+}
+
+// deprecateSome does what one transaction has room for, and returns the rest.
+func (s *serving) deprecateSome(list []VersionState) (left []VersionState, err error) {
+	err = s.alter(policy.Publish, "", func(tx formats.Tx, _ *formats.Package, _ *about) error {
+		unchanged, size := errUnchanged, 0
+		left = nil
+		for i, v := range list {
 			r, err := tx.Release(v.Version)
 			if errors.Is(err, formats.ErrNotFound) || (err == nil && !r.Retracted.IsZero()) {
 				continue
@@ -65,6 +79,10 @@ func (s *serving) deprecate(pub *Publication) error {
 			if textField(manifest, "deprecated") == v.Deprecated {
 				continue
 			}
+			if size += r.Weight(); size > formats.TxBudget && unchanged == nil {
+				left = list[i:]
+				break
+			}
 			r.Meta = withManifest(r.Meta, SetDeprecated(manifest, v.Deprecated))
 			if err := tx.Amend(r); err != nil {
 				return err
@@ -73,10 +91,7 @@ func (s *serving) deprecate(pub *Publication) error {
 		}
 		return unchanged
 	})
-	if err != nil {
-		return err
-	}
-	return s.json(http.StatusCreated, changed)
+	return left, err
 }
 
 // star sets or clears the caller's own star; other users' are not looked at.
