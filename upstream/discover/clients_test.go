@@ -236,7 +236,7 @@ blocked = true
 	f.file("/etc/containers/registries.conf.d/10.conf", `unqualified-search-registries=["a.example"]`)
 	f.check("oci", "https://a.example")
 	f.file("~/.config/containers/registries.conf", "[[registry]]\nlocation='e.example'\n[[registry]]\nprefix='*.f.example'\n")
-	f.check("oci", "https://e.example")
+	f.check("oci", hub())
 	f.env["CONTAINERS_REGISTRIES_CONF"] = "/r.conf"
 	f.file("/r.conf", "unqualified-search-registries = [\"g.example\"]\nbad line\n")
 	f.check("oci", "https://g.example")

@@ -46,13 +46,14 @@ func TestWhereContainerClientsGoByDefault(t *testing.T) {
 		"another registry through this larder": {
 			"[[registry]]\nlocation=\"larder.example:8080\"\ninsecure=true\n" +
 				"[[registry]]\nprefix=\"up.example\"\nlocation=\"up.example\"\n[[registry.mirror]]\nlocation=\"larder.example:8080/mirror/up\"\ninsecure=true\n", "",
-			[]string{self, self, hub()}, name},
-		"this larder for the daemon": {"", `{"registry-mirrors":["http://larder.example:8080/"]}`, []string{self, hub()}, name},
-		"a mirror for the daemon":    {"", `{"registry-mirrors":["https://mirror.example/"]}`, []string{"https://mirror.example/"}, name},
-		"another registry":           {"unqualified-search-registries=[\"other.example\"]\n", "", []string{"https://other.example"}, ""},
-		"a block":                    {"[[registry]]\nlocation=\"" + name + "\"\nblocked=true\n", "", []string{"! containers: the default registry of the clients is blocked"}, ""},
-		"a file that cannot be read": {"x = [\n", "", []string{"! containers: "}, ""},
-		"another such file":          {"", "{", []string{"! docker: "}, ""},
+			[]string{hub()}, name},
+		"another registry that is described alone": {"[[registry]]\nlocation=\"inner.example:5000\"\ninsecure=true\n", "", []string{hub()}, name},
+		"this larder for the daemon":               {"", `{"registry-mirrors":["http://larder.example:8080/"]}`, []string{self, hub()}, name},
+		"a mirror for the daemon":                  {"", `{"registry-mirrors":["https://mirror.example/"]}`, []string{"https://mirror.example/"}, name},
+		"another registry":                         {"unqualified-search-registries=[\"other.example\"]\n", "", []string{"https://other.example"}, ""},
+		"a block":                                  {"[[registry]]\nlocation=\"" + name + "\"\nblocked=true\n", "", []string{"! containers: the default registry of the clients is blocked"}, ""},
+		"a file that cannot be read":               {"x = [\n", "", []string{"! containers: "}, ""},
+		"another such file":                        {"", "{", []string{"! docker: "}, ""},
 	} {
 		t.Run(what, func(t *testing.T) {
 			f := newFake(t)

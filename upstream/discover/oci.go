@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/regclient/regclient/config"
 
@@ -28,9 +26,6 @@ func containerRegistries(_ context.Context, m *machine) ([]Found, error) {
 			found, errs = append(found, f), append(errs, err)
 			if u, err := url.Parse(f.URL); err != nil || !m.isSelf(u) {
 				break
-			}
-			if len(all.search) == 0 && !IsHub(host) {
-				break // who comes here for that host says nothing of where others are
 			}
 		}
 	}
@@ -141,18 +136,19 @@ func (r *registry) set(l tomlLine) {
 
 func (r registry) name() string { return firstOf(r.prefix, r.location) }
 
-// hosts are those to look for short names in; without them, all that are described.
+// hosts are those to look for short names in; without them, the hub where it is
+// described: what is said of another registry is no word on where images come from
+// that name none.
 func (rs *registries) hosts() []string {
 	if len(rs.search) > 0 {
 		return rs.search
 	}
-	var names []string
 	for _, r := range rs.list {
-		if n := r.name(); n != "" && !strings.Contains(n, "*") && !slices.Contains(names, n) {
-			names = append(names, n)
+		if n := r.name(); IsHub(n) {
+			return []string{n}
 		}
 	}
-	return names
+	return nil
 }
 
 // location is where a registry is asked.
