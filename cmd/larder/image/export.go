@@ -119,11 +119,15 @@ func (x *exporter) run(ctx context.Context, sources []Source) error {
 // image takes an image that was named.
 func (x *exporter) image(ctx context.Context, s Source) error {
 	body, d, err := s.Registry.manifest(ctx, s.Name, s.which())
-	if s.Used && missing(err) {
+	switch {
+	case err == nil:
+	case s.Used && missing(err):
 		x.Tell("%s is not there any more, and left out", s.Reference)
 		return nil
-	}
-	if err != nil {
+	case s.Used && refused(err):
+		x.Tell("%s is left out: %v", s.Reference, err)
+		return nil
+	default:
 		return err
 	}
 	x.report.Images++

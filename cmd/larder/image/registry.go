@@ -123,9 +123,14 @@ func (r *Registry) Used(ctx context.Context, host string, days int) ([]Source, e
 	return list, nil
 }
 
-func missing(err error) bool {
+func missing(err error) bool { return answered(err, http.StatusNotFound) }
+
+// refused says that a rule holds an image back that was pulled before.
+func refused(err error) bool { return answered(err, http.StatusForbidden) }
+
+func answered(err error, status int) bool {
 	var said *Refusal
-	return errors.As(err, &said) && said.Status == http.StatusNotFound
+	return errors.As(err, &said) && said.Status == status
 }
 
 // manifest gets a manifest by tag or digest.
