@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -31,22 +32,23 @@ func TestForeseenGoesFirst(t *testing.T) {
 	}
 	hours := map[string]uint32{}
 	for _, text := range []string{"first", "next"} {
-		err := b.index.View(t.Context(), func(r cache.Reader) error {
-			d, err := cache.ParseDigest(fmt.Sprintf("%x", sumOf([]byte(text)).Value))
-			if err != nil {
+		d, err := cache.ParseDigest(fmt.Sprintf("%x", sumOf([]byte(text)).Value))
+		b.ok(err)
+		// A file is told of when its bytes are through, and noted right after.
+		eventually(t, text+" is noted", func() bool {
+			err = b.index.View(t.Context(), func(r cache.Reader) error {
+				at, err := refs.ReadAccess(r, d)
+				hours[text] = at.Hour
 				return err
-			}
-			at, err := refs.ReadAccess(r, d)
-			hours[text] = at.Hour
-			return err
+			})
+			return !errors.Is(err, cache.ErrNotExist)
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		b.ok(err)
 	}
 	if hours["first"]-hours["next"] != 24 {
 		t.Errorf("used in the hours %v", hours)
 	}
+	b.stored(file("next"))
 	b.want(file("next"), []byte("next"), formats.Hit)
 }
 
